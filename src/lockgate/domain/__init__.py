@@ -1,0 +1,1 @@
+"""What is true, allowed and next: pure values and decisions, no input or output."""

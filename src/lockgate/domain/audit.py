@@ -1,0 +1,124 @@
+"""One entry of the record, how it is linked to the one before, and how the chain is checked.
+
+Entries of one model form a chain: each carries the hash of the one before, so a changed, dropped or reordered
+entry breaks the chain exactly there. Entries that belong to no model are linked in the chain `system`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.domain.canonical import Plain, canonical, digest
+from lockgate.domain.identity import Who
+
+FORMAT = 1
+BEGINNING = "sha256:" + "0" * 64
+SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened: action, model and version it is about, from, to, who, when and why. `detail` has no floats."""
+
+    action: str
+    who: Who
+    at: datetime
+    model: str = ""
+    version: int | None = None
+    before: str = ""
+    after: str = ""
+    why: str = ""
+    detail: Mapping[str, Plain] | None = None
+
+    def as_plain(self, chain: str, number: int, previous: str) -> dict[str, Plain]:
+        """The canonical map that is hashed and stored."""
+        return {
+            "format": FORMAT,
+            "chain": chain,
+            "number": number,
+            "previous": previous,
+            "at": self.at.isoformat(timespec="microseconds"),
+            "who": {"name": self.who.name, "verified": self.who.verified, "via": self.who.via},
+            "action": self.action,
+            "model": self.model,
+            "version": self.version,
+            "from": self.before,
+            "to": self.after,
+            "why": self.why,
+            "detail": dict(self.detail or {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """An entry in its place: its chain, its number from 1, its hash, and the canonical text that was hashed."""
+
+    chain: str
+    number: int
+    hash: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where a chain does not hold, and what is wrong there."""
+
+    chain: str
+    number: int
+    because: str
+
+
+def link(entry: Entry, chain: str, number: int, previous: str) -> Linked:
+    """The entry as number `number` of its chain, after the entry whose hash is `previous`."""
+    plain = entry.as_plain(chain, number, previous)
+    return Linked(chain, number, digest(plain), canonical(plain).decode())
+
+
+def breaks(entries: Iterable[Linked], heads: Mapping[str, tuple[int, str]]) -> list[Break]:
+    """Every place where a chain does not hold; empty when all do.
+
+    `entries` come in any order; `heads` gives each chain's last number and hash as stored beside it, so that
+    entries cut from the end are missed too.
+    """
+    chains: dict[str, list[Linked]] = {chain: [] for chain in heads}
+    for entry in entries:
+        chains.setdefault(entry.chain, []).append(entry)
+    found = []
+    for chain, links in sorted(chains.items()):
+        found += _breaks_of(chain, sorted(links, key=lambda e: e.number), heads.get(chain))
+    return found
+
+
+def _breaks_of(chain: str, links: list[Linked], head: tuple[int, str] | None) -> list[Break]:
+    found, previous, expected = [], BEGINNING, 1
+    for entry in links:
+        if entry.number != expected:
+            found.append(Break(chain, expected, f"entry {expected} is missing: the next one is {entry.number}"))
+        because = _wrong(entry, previous if entry.number == expected else None)
+        if because:
+            found.append(Break(chain, entry.number, because))
+        previous, expected = entry.hash, entry.number + 1
+    if head is None:
+        return [*found, Break(chain, expected, "the chain's head is missing")]
+    if (expected - 1, previous) != head:
+        found.append(Break(chain, expected - 1, f"the chain ends at entry {expected - 1}, its head says {head[0]}"))
+    return found
+
+
+def _wrong(entry: Linked, previous: str | None) -> str:
+    try:
+        plain = json.loads(entry.text)
+    except ValueError:
+        return "its text is not JSON"
+    if not isinstance(plain, dict) or canonical(plain) != entry.text.encode():
+        return "its text is not in canonical form"
+    if digest(plain) != entry.hash:
+        return "its text does not match its hash: it was changed after it was written"
+    if (plain.get("chain"), plain.get("number")) != (entry.chain, entry.number):
+        return "it was moved from another place"
+    if previous is not None and plain.get("previous") != previous:
+        return "it does not follow the entry before it"
+    return ""

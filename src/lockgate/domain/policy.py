@@ -1,0 +1,128 @@
+"""What the rules are: per stage, per model, for governance, and where each stage is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+
+from lockgate.domain.stages import DEFAULT_ALIASES, Stage
+from lockgate.domain.verdict import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The least value of a metric. `grade` is `claimed` (a client logged it) or `measured` (Lockgate computed it)."""
+
+    at_least: float
+    grade: str = "claimed"
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """How many people must agree, in which roles, and whether the requester may be one of them."""
+
+    approvals: int = 1
+    roles: tuple[str, ...] = ()
+    not_the_requester: bool = True
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageRules:
+    """Everything asked of a version on its way into one stage.
+
+    `max_versions` None is no limit. `level` None takes the policy's own.
+    """
+
+    alias: str
+    metrics: Mapping[str, Threshold] = field(default_factory=dict)
+    validation_tests: tuple[str, ...] = ()
+    required_tags: tuple[str, ...] = ()
+    previous_stage: Stage | None = None
+    approval: ApprovalRule | None = None
+    soak: timedelta | None = None
+    require_signature: bool = False
+    max_versions: int | None = None
+    evict_oldest: bool = False
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A place that serves one stage. `port` 0 takes any free one."""
+
+    name: str
+    stage: Stage
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRule:
+    """How the endpoints of models matching a pattern are served."""
+
+    serve: bool = True
+    workers: int = 1
+    timeout: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRule:
+    """How validations run. `on_registration` names models (patterns) that are validated as soon as they are registered."""
+
+    sample: str | None = None
+    time_limit: timedelta = timedelta(seconds=120)
+    latency_limit: timedelta = timedelta(milliseconds=10)
+    on_registration: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy in force. `digest` is of the text it was read from; `models` are overrides, the first match wins."""
+
+    digest: str
+    level: Level
+    stages: Mapping[Stage, StageRules]
+    environments: tuple[Environment, ...]
+    models: tuple[tuple[str, Mapping[Stage, StageRules]], ...] = ()
+    endpoints: tuple[tuple[str, EndpointRule], ...] = (("*", EndpointRule()),)
+    validation: ValidationRule = ValidationRule()
+    max_endpoints: int = 20
+    warm_limit: timedelta = timedelta(seconds=120)
+
+    def rules(self, model: str, stage: Stage) -> StageRules:
+        """The rules for one model into one stage."""
+        for pattern, stages in self.models:
+            if fnmatchcase(model, pattern) and stage in stages:
+                return stages[stage]
+        return self.stages.get(stage) or StageRules(alias=DEFAULT_ALIASES.get(stage, ""))
+
+    def level_for(self, rules: StageRules) -> Level:
+        return rules.level or self.level
+
+    def endpoint_rule(self, model: str) -> EndpointRule:
+        """How this model is served; a model no pattern names is not served."""
+        for pattern, rule in self.endpoints:
+            if fnmatchcase(model, pattern):
+                return rule
+        return EndpointRule(serve=False)
+
+    def environment_for(self, stage: Stage) -> Environment | None:
+        """The environment bound to a stage, if any."""
+        return next((e for e in self.environments if e.stage is stage), None)
+
+    def environment(self, name: str) -> Environment | None:
+        return next((e for e in self.environments if e.name == name), None)
+
+    def stage_of_alias(self, model: str, alias: str) -> Stage | None:
+        """The stage a protected alias is bound to, or None for an alias of the user's own."""
+        for stage in (Stage.STAGING, Stage.PRODUCTION):
+            if self.rules(model, stage).alias == alias:
+                return stage
+        return None
+
+    def names_for_registration(self, model: str) -> bool:
+        """Whether a version of this model is validated as soon as it is registered."""
+        return any(fnmatchcase(model, pattern) for pattern in self.validation.on_registration)

@@ -1,0 +1,313 @@
+"""What the use cases need of the outside, named for the role it plays for us.
+
+A `Work` is one transaction. Everything read and written through it is seen together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from lockgate.domain.approvals import ApprovalRequest, Decision
+from lockgate.domain.audit import Break, Entry, Linked
+from lockgate.domain.canonical import Plain
+from lockgate.domain.evidence import Metric, Quarantine
+from lockgate.domain.identity import Who
+from lockgate.domain.manifest import Manifest
+from lockgate.domain.policy import Policy
+from lockgate.domain.promotion import Claim, Promotion
+from lockgate.domain.serving import Endpoint, ObservedGroup, Release
+from lockgate.domain.stages import Stage
+from lockgate.domain.validation import Validation
+from lockgate.domain.versions import VersionRef
+
+
+class Clock(Protocol):
+    """The time, aware and in UTC."""
+
+    def now(self) -> datetime: ...
+
+
+class Ids(Protocol):
+    """New identifiers: short, sortable by time, unique."""
+
+    def new(self, prefix: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogVersion:
+    """One version as MLflow's own tables tell it. `location` is where its artifacts lie (MLflow's storage_location)."""
+
+    ref: VersionRef
+    stage: str
+    location: str
+    run_id: str | None
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    created_at: datetime
+    description: str = ""
+
+
+class Catalog(Protocol):
+    """MLflow's own rows: read freely, written only as projections of our lifecycle rows."""
+
+    def has_model(self, model: str) -> bool: ...
+
+    def is_prompt(self, model: str) -> bool: ...
+
+    def models(self) -> Sequence[str]:
+        """The names of all registered models that are no prompts, sorted."""
+
+    def version(self, ref: VersionRef) -> CatalogVersion | None:
+        """None when it does not exist or was deleted."""
+
+    def versions(self, model: str) -> Sequence[CatalogVersion]:
+        """Every version that is not deleted, newest first."""
+
+    def metrics(self, ref: VersionRef) -> Mapping[str, Metric]:
+        """Last values: the logged model's where it has the metric, else the run's."""
+
+    def set_stage(self, ref: VersionRef, stage: Stage, at: datetime) -> None:
+        """Write current_stage and both last-updated columns."""
+
+    def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """Point the alias at a version, or remove it with None."""
+
+    def set_tag(self, ref: VersionRef, key: str, value: str | None) -> None:
+        """Set a version tag, or remove it with None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """Our own row for one version: the truth about its stage. `primary` says the stage's alias points here.
+
+    `entered` is when it was last promoted to its stage (re-promotion makes it primary again); `since` is when
+    its present stay in the stage began.
+    """
+
+    ref: VersionRef
+    stage: Stage
+    since: datetime
+    entered: datetime
+    primary: bool
+    digest: str | None
+    quarantine: Quarantine | None
+    registered_by: Who
+    registered_at: datetime
+    provenance: str  # "registered" | "before Lockgate"
+
+
+class Versions(Protocol):
+    """Lifecycle rows, pinned manifests and the stays that make the history of stages."""
+
+    def get(self, ref: VersionRef) -> Lifecycle | None: ...
+
+    def of_model(self, model: str) -> Sequence[Lifecycle]:
+        """Newest first."""
+
+    def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
+        """The least recently entered first, so the last one is the primary."""
+
+    def register(self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered") -> None:
+        """Add the row; already there is no error (and changes nothing)."""
+
+    def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
+        """Move it: the present stay ends and a new one begins (none does when the stage is the same; `entered` is set)."""
+
+    def set_primary(self, model: str, stage: Stage, version: int | None) -> None: ...
+
+    def pin(self, ref: VersionRef, manifest: Manifest, at: datetime) -> None:
+        """Store the manifest and its digest. Already pinned: changes nothing."""
+
+    def manifest(self, ref: VersionRef) -> Manifest | None: ...
+
+    def quarantine(self, ref: VersionRef, quarantine: Quarantine | None) -> None: ...
+
+    def quarantined(self, model: str) -> frozenset[VersionRef]: ...
+
+    def delete(self, ref: VersionRef, at: datetime) -> None:
+        """End its stay and hide the row from `get`, `of_model` and `in_stage`; the history stays."""
+
+
+class Promotions(Protocol):
+    """Promotion rows, and the leases under which they are advanced."""
+
+    def add(self, promotion: Promotion, *, due_at: datetime, claimed_by: str | None = None, lease: timedelta | None = None) -> Claim | None:
+        """Add an open one, claimed at once if asked. Raises AlreadyOpen when (model, version, stage) has an open one."""
+
+    def get(self, id: str) -> Promotion | None: ...
+
+    def open_for(self, ref: VersionRef, stage: Stage) -> Promotion | None: ...
+
+    def open_of_model(self, model: str) -> Sequence[Promotion]: ...
+
+    def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
+        """Newest first; all models when None."""
+
+    def due(self, model: str, now: datetime) -> int:
+        """Make the model's waiting promotions due now; how many there were."""
+
+
+class Approvals(Protocol):
+    """Requests for approval with their decisions."""
+
+    def add(self, request: ApprovalRequest) -> None: ...
+
+    def decide(self, request_id: str, decision: Decision, state: str) -> None: ...
+
+    def latest(self, ref: VersionRef, stage: Stage) -> ApprovalRequest | None: ...
+
+    def pending(self) -> Sequence[ApprovalRequest]:
+        """Oldest first, over all models."""
+
+    def of_model(self, model: str, limit: int = 100) -> Sequence[ApprovalRequest]:
+        """Newest first."""
+
+
+class Validations(Protocol):
+    """Validation rows: a queue and its results."""
+
+    def add(self, validation: Validation) -> None: ...
+
+    def get(self, id: str) -> Validation | None: ...
+
+    def open_for(self, ref: VersionRef) -> Validation | None:
+        """The queued or running one, if any."""
+
+    def latest(self, ref: VersionRef, digest: str | None = None) -> Validation | None:
+        """The newest finished one on that digest (any digest when None)."""
+
+    def of_model(self, model: str, limit: int = 100) -> Sequence[Validation]:
+        """Newest first."""
+
+
+class Endpoints(Protocol):
+    """Endpoint and release rows, and what the agents saw."""
+
+    def get(self, environment: str, model: str) -> Endpoint | None: ...
+
+    def by_id(self, id: str) -> Endpoint | None: ...
+
+    def all(self) -> Sequence[Endpoint]:
+        """By environment and model; retired ones left out."""
+
+    def of_model(self, model: str) -> Sequence[Endpoint]: ...
+
+    def create(self, id: str, environment: str, model: str, at: datetime) -> Endpoint: ...
+
+    def warm(self, endpoint: str, release: Release | None) -> None:
+        """Add the release if it is new and make it the endpoint's candidate; None drops the candidate."""
+
+    def commit(self, endpoint: str, release: str) -> int:
+        """Make the candidate the committed release; the new generation."""
+
+    def set_state(self, endpoint: str, state: str, because: str = "") -> None: ...
+
+    def bake(self, release: str, at: datetime) -> None:
+        """The release finished its bake."""
+
+    def releases(self, endpoint: str) -> Sequence[Release]:
+        """Newest first."""
+
+    def release(self, id: str) -> Release | None: ...
+
+    def observed(self, endpoint: str) -> Sequence[ObservedGroup]: ...
+
+    def observed_release(self, release: str) -> ObservedGroup | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One entry as it is read back: its place in the chain and its plain fields."""
+
+    linked: Linked
+    plain: Mapping[str, Plain]
+
+
+class Record(Protocol):
+    """The audit log and the outbox: what happened, and what is owed to the outside for it."""
+
+    def write(self, entry: Entry, *, topic: str | None = None) -> Linked:
+        """Link the entry at the end of its model's chain (`system` without a model).
+
+        The same entry goes to the outbox under `topic` (its action when None).
+        """
+
+    def read(self, *, model: str | None = None, action: str | None = None, limit: int = 100) -> Sequence[Recorded]:
+        """Newest first."""
+
+    def verify(self) -> tuple[int, Sequence[Break]]:
+        """How many entries were checked, and every place where a chain does not hold."""
+
+
+class Policies(Protocol):
+    """The policy rows; the newest is in force."""
+
+    def in_force(self) -> Policy: ...
+
+    def text(self) -> str | None:
+        """The text of the policy in force, None for the built-in one."""
+
+    def apply(self, text: str, digest: str, who: Who, at: datetime) -> None: ...
+
+
+class Work(Protocol):
+    """One transaction."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def versions(self) -> Versions: ...
+    @property
+    def promotions(self) -> Promotions: ...
+    @property
+    def approvals(self) -> Approvals: ...
+    @property
+    def validations(self) -> Validations: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def record(self) -> Record: ...
+    @property
+    def policies(self) -> Policies: ...
+
+
+class Store(Protocol):
+    """Transactions. Leaving the block commits; an exception undoes all of it."""
+
+    def reading(self) -> AbstractContextManager[Work]: ...
+
+    def writing(self, model: str | None) -> AbstractContextManager[Work]:
+        """Locks the model's row first (the system chain's when None), so that all changes to one model queue up."""
+
+
+class Queue(Protocol):
+    """Taking open promotions and queued validations under a lease, and giving them back."""
+
+    def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
+        """The open one that is due longest and leased by nobody."""
+
+    def claim_validation(self, owner: str, lease: timedelta) -> tuple[Validation, Claim] | None: ...
+
+    def renew(self, claim: Claim, lease: timedelta) -> bool:
+        """False when the claim was lost."""
+
+    def save_promotion(self, work: Work, claim: Claim, promotion: Promotion, *, due_at: datetime | None, release: bool) -> None:
+        """Write the row in this transaction. Raises LostClaim when the fence moved on: nothing may commit then.
+
+        `due_at` None is now. `release` gives the lease back.
+        """
+
+    def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
+        """As save_promotion."""
+
+
+class AlreadyOpen(Exception):
+    """Another promotion of this version to this stage is open. Never reaches a user: the request joins it."""
+
+
+class LostClaim(Exception):
+    """Somebody else holds the lease now. The transaction is undone and the work is theirs."""
