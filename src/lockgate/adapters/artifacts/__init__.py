@@ -1,0 +1,1 @@
+"""Everything Lockgate knows about where the files of a version lie."""

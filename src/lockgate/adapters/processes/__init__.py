@@ -1,0 +1,1 @@
+"""Everything Lockgate knows about starting, watching and ending processes."""

@@ -1,0 +1,1 @@
+"""Everything Lockgate knows about its own tables."""

@@ -1,0 +1,1 @@
+"""The process that looks, decides and acts."""

@@ -1,0 +1,1 @@
+"""The process on port 5000: MLflow's API and our own."""

@@ -1,0 +1,1 @@
+"""The shapes that cross the network, and nothing of the inside."""

@@ -1,0 +1,1 @@
+"""The program that holds one model version and answers predictions."""
