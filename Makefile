@@ -46,5 +46,5 @@ lock: venv  ## resolve the dependencies again, for every supported Python, as ha
 	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
 
 clean:  ## remove .venv and what the checks and tests left (not .lockgate/, which holds your models' record)
-	rm -rf .venv build dist src/*.egg-info .coverage* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv.lock build dist src/*.egg-info .coverage* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools -type d -name __pycache__ -prune -exec rm -rf {} +

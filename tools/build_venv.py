@@ -84,7 +84,8 @@ def _write_stamp(name: str, key: str) -> None:
 
 
 def _pip(*arguments: str) -> None:
-    quiet = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-color")
+    # errors only: a warning about an index of somebody's configuration is no news for Lockgate
+    quiet = ("-qq", "--disable-pip-version-check", "--no-input", "--no-color")
     _run(str(VENV / "bin" / "python"), "-m", "pip", *arguments, *quiet)
 
 
