@@ -1,0 +1,89 @@
+"""The settings of every process on one machine: read from options, else from `LOCKGATE_…` in the environment, else defaults."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lockgate.domain.errors import BadInput
+
+PREFIX = "LOCKGATE_"
+POLICY_FILE = "lockgate.yaml"
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Everything a process is told. Paths are absolute; `transition_wait` is in seconds; `policy` None is the built-in one."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    home: Path = Path(".lockgate")
+    host: str = "127.0.0.1"
+    port: Port = 5000
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    database: str = Field(default_factory=lambda told: f"sqlite:///{told['home'] / 'lockgate.db'}")
+    artifacts: str = Field(default_factory=lambda told: str(told["home"] / "artifacts"))
+    policy: Path | None = Field(default_factory=lambda: Path(POLICY_FILE) if Path(POLICY_FILE).is_file() else None)
+    staging_port: Port = 5001
+    production_port: Port = 5002
+    transition_wait: Annotated[float, Field(gt=0, le=3600)] = 25.0
+    url: str = Field(default_factory=lambda told: _url(told.get("host", ""), told.get("port", 0)))
+    user: str = Field(default_factory=lambda: getpass.getuser())
+
+    @field_validator("home", "policy", mode="after")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("host", mode="after")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if not is_loopback(host):
+            raise ValueError(
+                f"{host} is reachable from other machines, and this release has no users yet: anyone there could act under any "
+                "name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
+            )
+        return host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address. A name other than localhost counts as reachable."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load(told: Mapping[str, Any] | None = None) -> Settings:
+    """The settings with what was told put over the environment; None and missing entries fall through to it.
+
+    Raises BadInput naming each wrong setting, what was seen and what was expected.
+    """
+    try:
+        return Settings(**{name: value for name, value in (told or {}).items() if value is not None})
+    except ValidationError as wrong:
+        raise BadInput(_explained(wrong), hint=f"Give it as an option, or as {PREFIX}… in the environment.") from None
+
+
+def _explained(wrong: ValidationError) -> str:
+    return " ".join(_one(error) for error in wrong.errors(include_url=False))
+
+
+def _one(error: Any) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    because = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"--{name.replace('_', '-')}: {because}."
+    return f"--{name.replace('_', '-')}: {because}, not {error['input']!r}."
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host.strip('[]')}]:{port}" if ":" in host else f"http://{host}:{port}"
