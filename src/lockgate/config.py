@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     production_port: Port = 5002
     transition_wait: Annotated[float, Field(gt=0, le=3600)] = 25.0
     url: str = Field(default_factory=lambda told: _url(told.get("host", ""), told.get("port", 0)))
-    user: str = Field(default_factory=lambda: getpass.getuser())
+    user: str = Field(default_factory=lambda: login())
 
     @field_validator("home", "policy", mode="after")
     @classmethod
@@ -62,6 +62,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def login() -> str:
+    """The name this process acts under when none was given: the one of the account it runs in."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "anonymous"
+
+
 def load(told: Mapping[str, Any] | None = None) -> Settings:
     """The settings with what was told put over the environment; None and missing entries fall through to it.
 
@@ -74,7 +82,9 @@ def load(told: Mapping[str, Any] | None = None) -> Settings:
 
 
 def _explained(wrong: ValidationError) -> str:
-    return " ".join(_one(error) for error in wrong.errors(include_url=False))
+    # a default that depends on a wrong setting is no second mistake
+    errors = [e for e in wrong.errors(include_url=False) if e["type"] != "default_factory_not_called"]
+    return " ".join(_one(error) for error in errors)
 
 
 def _one(error: Any) -> str:
