@@ -1,0 +1,241 @@
+"""The Python client of a Lockgate server: plan, promote, approve, roll back, and read where everything stands.
+
+from lockgate import Lockgate
+
+lockgate = Lockgate("http://127.0.0.1:5000", who="dana")
+lockgate.promote("fraud@7", "staging", wait=120)
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from types import TracebackType
+from typing import TypeAlias, overload
+
+from lockgate.sdk.errors import BadRequest
+from lockgate.sdk.http import Http
+from lockgate.sdk.outcome import outcome_of, wait_until_over
+from lockgate.wire import requests as ask
+from lockgate.wire import shapes
+from lockgate.wire.plain import from_json, to_json
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+
+Version: TypeAlias = str | tuple[str, int]
+"""One version of one model: `"fraud@7"` or `("fraud", 7)`."""
+
+
+class Lockgate:
+    """A server and the name under which one asks it.
+
+    `url` is $LOCKGATE_URL when not given, else $MLFLOW_TRACKING_URI where that is an http address, else
+    http://127.0.0.1:5000. `who` is $LOCKGATE_USER when not given, else the login name of this process. `timeout` is in
+    seconds and holds for one answer of the server. Every method raises errors of `lockgate.sdk.errors`: Unreachable
+    when the server does not answer, BadRequest, NotFound and Forbidden as they say.
+    """
+
+    def __init__(self, url: str | None = None, who: str | None = None, timeout: float = 30.0) -> None:
+        self.url = (url or _default_url()).rstrip("/")
+        self.who = who or _default_who()
+        self._http = Http(self.url, self.who, timeout)
+
+    def __enter__(self) -> Lockgate:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. The client can't be used afterwards."""
+        self._http.close()
+
+    # --- where things stand ---------------------------------------------------------------------------------------
+
+    @overload
+    def status(self, model: None = None) -> shapes.Overview: ...
+
+    @overload
+    def status(self, model: str) -> shapes.ModelStatus: ...
+
+    def status(self, model: str | None = None) -> shapes.Overview | shapes.ModelStatus:
+        """All models, or one: for each version where it is, what serves it and what is missing for the next stage."""
+        answer = self._http.get("/status", model=model)
+        return from_json(shapes.Overview, answer) if model is None else from_json(shapes.ModelStatus, answer)
+
+    def plan(self, version: Version, to: str = "Production", *, archive_existing: bool = True) -> shapes.Plan:
+        """What a promotion would do now, judged on the evidence of this moment. Changes nothing."""
+        model, number = _read_version(version)
+        body = ask.PlanAsk(model, number, to, archive_existing=archive_existing)
+        return from_json(shapes.Plan, self._http.post("/plan", to_json(body)))
+
+    def endpoints(self) -> tuple[shapes.Endpoint, ...]:
+        """What is served, where, by which processes."""
+        return from_json(shapes.EndpointList, self._http.get("/endpoints")).endpoints
+
+    def ready(self) -> bool:
+        """Whether the server answers everything; False while it still starts. Raises Unreachable when it is not there."""
+        return self._http.is_ready()
+
+    # --- moving versions ------------------------------------------------------------------------------------------
+
+    def promote(
+        self,
+        version: Version,
+        to: str = "Production",
+        *,
+        reason: str = "",
+        archive_existing: bool = True,
+        wait: float | None = None,
+    ) -> shapes.Promotion:
+        """Move a version to a stage, and see it done where `wait` (seconds) is given.
+
+        Without `wait` it returns at once, and the promotion goes on at the server until it is done, waiting for
+        approvals and for time where the policy asks for them. Joins the promotion that is under way for the same
+        version and stage. Raises Refused with the gates, Waiting when it is not over after `wait`, Failed when it was
+        tried and did not work, Conflict when something else is in its way or it was cancelled.
+        """
+        model, number = _read_version(version)
+        body = ask.PromotionAsk(model, number, to, reason=reason, archive_existing=archive_existing)
+        return self._follow(from_json(shapes.Promotion, self._http.post("/promotions", to_json(body))), wait)
+
+    def rollback(
+        self,
+        model: str,
+        reason: str,
+        *,
+        to: int | None = None,
+        environment: str = "production",
+        wait: float | None = None,
+    ) -> shapes.Promotion:
+        """Go back to the last known good release, or to version `to` where it qualifies; what it leaves is quarantined.
+
+        Returns and raises as promote does; Conflict when there is no release to go back to.
+        """
+        body = ask.RollbackAsk(model, reason, to, environment)
+        return self._follow(from_json(shapes.Promotion, self._http.post("/rollbacks", to_json(body))), wait)
+
+    def promotion(self, id: str) -> shapes.Promotion:
+        """One promotion as it is now, over or not."""
+        return from_json(shapes.Promotion, self._http.get(f"/promotions/{_segment(id)}"))
+
+    def promotions(self, model: str | None = None, limit: int = 100) -> tuple[shapes.Promotion, ...]:
+        """The latest promotions, newest first, of one model or of all."""
+        return from_json(shapes.PromotionList, self._http.get("/promotions", model=model, limit=limit)).promotions
+
+    def cancel(self, id: str) -> shapes.Promotion:
+        """Withdraw an open promotion. Raises Conflict when it is over or switching already."""
+        return from_json(shapes.Promotion, self._http.post(f"/promotions/{_segment(id)}/cancel", None))
+
+    def rollouts(self, model: str) -> tuple[shapes.Rollout, ...]:
+        """The promotions that moved an endpoint of this model, or tried to, newest first."""
+        return from_json(shapes.RolloutList, self._http.get("/rollouts", model=model)).rollouts
+
+    def retire(self, environment: str, model: str) -> shapes.Endpoint:
+        """Stop an endpoint whose version left its stage. Raises Conflict when a version of that stage is served."""
+        body = ask.RetireAsk(environment, model)
+        return from_json(shapes.Endpoint, self._http.post("/endpoints/retire", to_json(body)))
+
+    # --- evidence -------------------------------------------------------------------------------------------------
+
+    def validate(self, version: Version, *, wait: float | None = None) -> shapes.Validation:
+        """Run the suite on a version, or join the run that is under way.
+
+        With `wait` (seconds) it returns when the run is over, passed or not, and raises Waiting when it is not by then.
+        """
+        body = ask.ValidationAsk(*_read_version(version))
+        opened = from_json(shapes.Validation, self._http.post("/validations", to_json(body)))
+        if wait is None:
+            return opened
+        return wait_until_over(opened, self.validation, wait)
+
+    def validation(self, id: str) -> shapes.Validation:
+        """One validation with the results it has."""
+        return from_json(shapes.Validation, self._http.get(f"/validations/{_segment(id)}"))
+
+    def validations(self, model: str) -> tuple[shapes.Validation, ...]:
+        """The validations of one model, newest first."""
+        return from_json(shapes.ValidationList, self._http.get("/validations", model=model)).validations
+
+    # --- approvals ------------------------------------------------------------------------------------------------
+
+    def request(self, version: Version, reason: str, to: str = "Production") -> shapes.ApprovalRequest:
+        """Ask for a yes to moving a version into a stage."""
+        model, number = _read_version(version)
+        return self._approval("/approvals", ask.ApprovalAsk(model, number, reason, to))
+
+    def approve(self, version: Version, comment: str = "", to: str = "Production") -> shapes.ApprovalRequest:
+        """Say yes. Raises Forbidden for one's own request, NotFound without one, Conflict when it is not pending."""
+        model, number = _read_version(version)
+        body = ask.DecisionAsk(model, number, approved=True, comment=comment, to=to)
+        return self._approval("/approvals/decision", body)
+
+    def reject(self, version: Version, reason: str, to: str = "Production") -> shapes.ApprovalRequest:
+        """Say no, and why. Raises as approve does."""
+        model, number = _read_version(version)
+        body = ask.DecisionAsk(model, number, approved=False, comment=reason, to=to)
+        return self._approval("/approvals/decision", body)
+
+    def approvals(self) -> tuple[shapes.ApprovalRequest, ...]:
+        """The requests nobody has answered yet, oldest first."""
+        return from_json(shapes.ApprovalList, self._http.get("/approvals")).approvals
+
+    # --- record and policy ----------------------------------------------------------------------------------------
+
+    def audit(
+        self, model: str | None = None, action: str | None = None, limit: int = 100
+    ) -> tuple[shapes.AuditEntry, ...]:
+        """Entries of the record, newest first; at most 1000 in one answer."""
+        return from_json(shapes.AuditList, self._http.get("/audit", model=model, action=action, limit=limit)).entries
+
+    def verify_audit(self) -> shapes.AuditCheck:
+        """Check every chain of the record, at the server."""
+        return from_json(shapes.AuditCheck, self._http.get("/audit/verify"))
+
+    def policy(self) -> shapes.PolicyInForce:
+        """The policy by which gates are judged now."""
+        return from_json(shapes.PolicyInForce, self._http.get("/policy"))
+
+    def check_policy(self, text: str) -> shapes.PolicyCheck:
+        """Whether a policy file's text is right, without applying it."""
+        return from_json(shapes.PolicyCheck, self._http.post("/policy/check", to_json(ask.PolicyText(text))))
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _follow(self, opened: shapes.Promotion, wait: float | None) -> shapes.Promotion:
+        if wait is not None:
+            opened = wait_until_over(opened, self.promotion, wait)
+        return outcome_of(opened) if opened.is_over else opened
+
+    def _approval(self, path: str, body: ask.ApprovalAsk | ask.DecisionAsk) -> shapes.ApprovalRequest:
+        return from_json(shapes.ApprovalRequest, self._http.post(path, to_json(body)))
+
+
+def _default_url() -> str:
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return os.environ.get("LOCKGATE_URL") or (tracking if tracking.startswith(("http://", "https://")) else DEFAULT_URL)
+
+
+def _default_who() -> str:
+    try:
+        return os.environ.get("LOCKGATE_USER") or getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name; what it raises differs by Python
+        return "anonymous"
+
+
+def _read_version(version: Version) -> tuple[str, int]:
+    if isinstance(version, str):
+        model, slash, number = version.removeprefix("models:/").replace("@", "/").rpartition("/")
+        if slash and model and "/" not in model and number.isascii() and number.isdecimal():
+            return model, int(number)
+    elif len(version) == 2 and type(version[0]) is str and type(version[1]) is int:
+        return version
+    raise BadRequest(f"{version!r} does not name a model version.", hint='Write it as "fraud@7" or ("fraud", 7).')
+
+
+def _segment(id: str) -> str:
+    if not id or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in id) or set(id) == {"."}:
+        raise BadRequest(f"{id!r} is not an id.", hint="An id is what promote or validate answered.")
+    return id

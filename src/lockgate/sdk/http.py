@@ -1,0 +1,115 @@
+"""One question to the server and its answer, with every way that can go wrong turned into an error of ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx2
+
+from lockgate import __version__
+from lockgate.sdk.errors import (
+    BadRequest,
+    Conflict,
+    Failed,
+    Forbidden,
+    LockgateError,
+    NotFound,
+    Refused,
+    Unreachable,
+    Waiting,
+)
+from lockgate.wire.plain import WrongShape, from_json
+from lockgate.wire.requests import PREFIX, USER_HEADER
+from lockgate.wire.shapes import Problem
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_BY_STANDING: dict[str, type[LockgateError]] = {"fails": Refused, "waits": Waiting}
+_BY_CODE: dict[str, type[LockgateError]] = {
+    "PERMISSION_DENIED": Forbidden,
+    "UNAUTHENTICATED": Forbidden,
+    "RESOURCE_DOES_NOT_EXIST": NotFound,
+    "ENDPOINT_NOT_FOUND": NotFound,
+    "RESOURCE_CONFLICT": Conflict,
+    "INVALID_PARAMETER_VALUE": BadRequest,
+    "BAD_REQUEST": BadRequest,
+    "TEMPORARILY_UNAVAILABLE": Unreachable,
+}
+
+
+class Http:
+    """Speaks JSON with one server. Raises Unreachable when it does not answer as a Lockgate server does."""
+
+    def __init__(self, url: str, who: str, timeout: float) -> None:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise BadRequest(f"{url!r} is not a server's address.", hint="Write it as http://127.0.0.1:5000.")
+        self._url = url
+        self._timeout = timeout
+        headers = {
+            USER_HEADER: quote(who, safe=" @+"),
+            "User-Agent": f"lockgate-sdk/{__version__}",
+            "Accept": "application/json",
+        }
+        # a proxy of the environment cannot reach this machine's own loopback
+        trust_env = address.hostname not in _LOOPBACK
+        self._client = httpx2.Client(headers=headers, timeout=timeout, trust_env=trust_env)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """The JSON at a path of the API; a query of None is left out. Raises errors of lockgate.sdk.errors."""
+        asked = {key: value for key, value in query.items() if value is not None}
+        return self._answer("GET", PREFIX + path, asked, None)
+
+    def post(self, path: str, body: Any) -> Any:
+        """As get, with a body (None: an empty one)."""
+        return self._answer("POST", PREFIX + path, {}, body)
+
+    def is_ready(self) -> bool:
+        """Whether /ready answers 200."""
+        return self._send("GET", "/ready", {}, None).status_code == 200
+
+    def _answer(self, method: str, path: str, query: dict[str, str | int], body: Any) -> Any:
+        response = self._send(method, path, query, body)
+        try:
+            plain = json.loads(response.content)
+        except ValueError:
+            raise self._stranger(response) from None
+        if response.status_code < 400:
+            return plain
+        raise self._error(response, plain)
+
+    def _send(self, method: str, path: str, query: dict[str, str | int], body: Any) -> httpx2.Response:
+        try:
+            if body is None:
+                return self._client.request(method, self._url + path, params=query or None)
+            return self._client.request(method, self._url + path, params=query or None, json=body)
+        except httpx2.ConnectError:
+            hint = "Is the server running? Start it with: lockgate up"
+            raise Unreachable(f"Nobody answers at {self._url}.", hint=hint) from None
+        except httpx2.TimeoutException:
+            hint = "Is the server running? lockgate up. Ask again, or with a larger timeout."
+            raise Unreachable(f"{self._url} did not answer within {self._timeout:g} s.", hint=hint) from None
+        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
+            hint = "Is the server running? Start it with: lockgate up"
+            raise Unreachable(f"The connection to {self._url} broke: {error}.", hint=hint) from None
+
+    def _error(self, response: httpx2.Response, plain: Any) -> LockgateError:
+        try:
+            problem = from_json(Problem, plain)
+        except WrongShape:
+            return self._stranger(response)
+        detail = problem.lockgate
+        kind = _BY_STANDING.get(detail.standing) or _BY_CODE.get(problem.error_code, LockgateError)
+        return kind(problem.message, hint=problem.hint or detail.next, gates=detail.gates, promotion=detail.promotion)
+
+    def _stranger(self, response: httpx2.Response) -> Unreachable:
+        message = f"{self._url} answered {response.status_code}, and not as a Lockgate server does."
+        return Unreachable(message, hint="Is this the address of a Lockgate server? Set LOCKGATE_URL.")
+
+

@@ -1,0 +1,106 @@
+"""What the API can be asked: the bodies of its routes. Unknown fields are refused, so that a typo is never silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+PREFIX = "/api/lockgate/v1"
+
+# Who asks, percent-encoded UTF-8. Without users it is a claim, and stands on the record as one.
+USER_HEADER = "X-Lockgate-User"
+
+# read by the API's validator: no unknown field, and no guessing ("7" is not 7)
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAsk:
+    """What would a promotion of this version to stage `to` do now?"""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    version: int
+    to: str = "Production"
+    archive_existing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionAsk:
+    """Move this version to stage `to`. A lasting promotion waits for approvals and time; another is refused."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    version: int
+    to: str = "Production"
+    reason: str = ""
+    archive_existing: bool = True
+    lasting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationAsk:
+    """Run the suite on this version."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsk:
+    """Ask for a yes to moving this version into stage `to`."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    version: int
+    reason: str
+    to: str = "Production"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionAsk:
+    """Answer the pending request for this version and stage. A rejection needs a comment."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    version: int
+    approved: bool
+    comment: str = ""
+    to: str = "Production"
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackAsk:
+    """Go back to the last known good release, or to version `to` where it qualifies."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    model: str
+    reason: str
+    to: int | None = None
+    environment: str = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class RetireAsk:
+    """Stop an endpoint whose version left its stage."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    environment: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """A policy file's text."""
+
+    __pydantic_config__: ClassVar = _STRICT
+
+    text: str
