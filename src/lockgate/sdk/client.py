@@ -76,7 +76,7 @@ class Lockgate:
         return from_json(shapes.EndpointList, self._http.get("/endpoints")).endpoints
 
     def ready(self) -> bool:
-        """Whether the server answers everything; False while it still starts. Raises Unreachable when it is not there."""
+        """Whether the server answers everything; False while it starts. Raises Unreachable when it is not there."""
         return self._http.is_ready()
 
     # --- moving versions ------------------------------------------------------------------------------------------
@@ -225,12 +225,12 @@ def _default_who() -> str:
         return "anonymous"
 
 
-def _read_version(version: Version) -> tuple[str, int]:
+def _read_version(version: object) -> tuple[str, int]:
     if isinstance(version, str):
         model, slash, number = version.removeprefix("models:/").replace("@", "/").rpartition("/")
         if slash and model and "/" not in model and number.isascii() and number.isdecimal():
             return model, int(number)
-    elif len(version) == 2 and type(version[0]) is str and type(version[1]) is int:
+    elif isinstance(version, tuple) and [type(part) for part in version] == [str, int]:
         return version
     raise BadRequest(f"{version!r} does not name a model version.", hint='Write it as "fraud@7" or ("fraud", 7).')
 

@@ -12,7 +12,6 @@ from lockgate import __version__
 from lockgate.sdk.errors import (
     BadRequest,
     Conflict,
-    Failed,
     Forbidden,
     LockgateError,
     NotFound,
