@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockgate.domain.canonical import Plain, canonical, digest
+from lockgate.domain.errors import BadInput
 from lockgate.domain.identity import Who
 
 FORMAT = 1
@@ -95,30 +96,48 @@ def breaks(entries: Iterable[Linked], heads: Mapping[str, tuple[int, str]]) -> l
 def _breaks_of(chain: str, links: list[Linked], head: tuple[int, str] | None) -> list[Break]:
     found, previous, expected = [], BEGINNING, 1
     for entry in links:
-        if entry.number != expected:
+        if entry.number < expected:
+            found.append(
+                Break(chain, entry.number, f"entry {entry.number} is there twice, or has a number no entry can have")
+            )
+            continue
+        if entry.number > expected:
             found.append(Break(chain, expected, f"entry {expected} is missing: the next one is {entry.number}"))
         because = _wrong(entry, previous if entry.number == expected else None)
         if because:
             found.append(Break(chain, entry.number, because))
         previous, expected = entry.hash, entry.number + 1
+    return [*found, *_wrong_end(chain, expected - 1, previous, head)]
+
+
+def _wrong_end(chain: str, last: int, last_hash: str, head: tuple[int, str] | None) -> list[Break]:
     if head is None:
-        return [*found, Break(chain, expected, "the chain's head is missing")]
-    if (expected - 1, previous) != head:
-        found.append(Break(chain, expected - 1, f"the chain ends at entry {expected - 1}, its head says {head[0]}"))
-    return found
+        return [Break(chain, last, "the chain's head is missing")]
+    number, head_hash = head
+    if last < number:
+        return [Break(chain, last + 1, f"the chain ends at entry {last}, its head says {number}")]
+    if last > number:
+        return [Break(chain, number + 1, f"the chain goes on to entry {last}, its head says {number}")]
+    if last_hash != head_hash:
+        return [Break(chain, last, "the last entry is not the one the chain's head names")]
+    return []
 
 
 def _wrong(entry: Linked, previous: str | None) -> str:
     try:
         plain = json.loads(entry.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "its text is not JSON"
-    if not isinstance(plain, dict) or canonical(plain) != entry.text.encode():
+    try:
+        as_written = isinstance(plain, dict) and canonical(plain) == entry.text.encode()
+    except (TypeError, ValueError, RecursionError, BadInput):
+        as_written = False  # whoever changed it wrote what we never write: a float, half a character
+    if not as_written:
         return "its text is not in canonical form"
     if digest(plain) != entry.hash:
         return "its text does not match its hash: it was changed after it was written"
     if (plain.get("chain"), plain.get("number")) != (entry.chain, entry.number):
         return "it was moved from another place"
     if previous is not None and plain.get("previous") != previous:
-        return "it does not follow the entry before it"
+        return "it does not follow the entry before it: one of the two was replaced"
     return ""

@@ -1,7 +1,8 @@
 """One way to write a value as bytes, so that a digest of it means something years later.
 
 The form is the part of RFC 8785 (JSON Canonicalization Scheme) that holds for text, whole numbers, booleans, null,
-lists and maps with ASCII keys. Floats have no single spelling across languages, so they are refused: write them as text.
+lists and maps with ASCII keys. Floats have no single spelling across languages, so they are refused: write them as
+text.
 """
 
 from __future__ import annotations
@@ -10,13 +11,24 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from lockgate.domain.errors import BadInput
+
 Plain = None | bool | int | str | Sequence["Plain"] | Mapping[str, "Plain"]
 
 
 def canonical(value: Plain) -> bytes:
-    """The canonical JSON of `value`. Raises TypeError on a float or anything JSON has no word for."""
-    _refuse_floats(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """The canonical JSON of `value`.
+
+    Raises TypeError on a float, a key that is no text, or anything JSON has no word for; BadInput on half a character.
+    """
+    written = json.dumps(_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return written.encode()
+    except UnicodeEncodeError:
+        # JSON can spell a lone surrogate (\ud800), UTF-8 cannot
+        raise BadInput(
+            "A text holds half a character (a lone surrogate).", hint="Send text that is valid Unicode."
+        ) from None
 
 
 def digest(value: Plain) -> str:
@@ -24,12 +36,15 @@ def digest(value: Plain) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _refuse_floats(value: Plain) -> None:
+def _json(value: Plain) -> Plain:
+    """The same value in the dicts and lists the json module knows."""
     if isinstance(value, float):
         raise TypeError(f"a canonical value has no floats, write {value!r} as text")
     if isinstance(value, Mapping):
-        for inner in value.values():
-            _refuse_floats(inner)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for inner in value:
-            _refuse_floats(inner)
+        # json would write the key 1 like the key "1", and two different maps would have one digest
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("the keys of a canonical map are text")
+        return {key: _json(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return [_json(inner) for inner in value]
+    return value

@@ -65,10 +65,6 @@ def plan_digest(evidence: Evidence, rules: StageRules) -> str:
 
     Time in Staging and the approvals themselves are left out: the one changes by itself, the other would sign itself.
     """
-    validation = evidence.validation
-    outcomes: dict[str, Plain] = {}
-    if validation is not None and validation.examination is not None:
-        outcomes = {result.name: result.passed for result in validation.examination.results}
     return digest(
         {
             "model": evidence.ref.model,
@@ -77,11 +73,25 @@ def plan_digest(evidence: Evidence, rules: StageRules) -> str:
             "artifacts": evidence.artifacts.digest,
             "metrics": {name: _text(evidence.metrics.get(name)) for name in rules.metrics},
             "tags": {key: evidence.tags.get(key) for key in rules.required_tags},
-            "validation": outcomes,
+            "validation": _validation(evidence, rules),
             "policy": evidence.policy_digest,
         }
     )
 
 
 def _text(metric: Metric | None) -> str | None:
-    return None if metric is None else f"{metric.value!r} ({metric.grade})"
+    # float(): 1, 1.0 and numpy's 1.0 are one value and must give one digest
+    return None if metric is None else f"{float(metric.value)!r} ({metric.grade})"
+
+
+def _validation(evidence: Evidence, rules: StageRules) -> Plain:
+    """What the rules read of the validation: a test nobody asks for makes no approval stale."""
+    examination = evidence.validation.examination if evidence.validation else None
+    outcomes = {result.name: result.passed for result in examination.results} if examination else {}
+    facts = examination.facts if examination else None
+    libraries = facts.libraries if facts and rules.validation_tests else ()
+    return {
+        "tests": {name: outcomes.get(name) for name in rules.validation_tests},
+        "signature": facts.has_signature if facts and rules.require_signature else None,
+        "libraries": [[library.name, library.logged, library.installed] for library in libraries],
+    }

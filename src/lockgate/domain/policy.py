@@ -70,7 +70,7 @@ class EndpointRule:
 
 @dataclass(frozen=True, slots=True)
 class ValidationRule:
-    """How validations run. `on_registration` names models (patterns) that are validated as soon as they are registered."""
+    """How validations run. Models that match `on_registration` are validated as soon as they are registered."""
 
     sample: str | None = None
     time_limit: timedelta = timedelta(seconds=120)

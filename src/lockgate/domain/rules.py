@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
-from lockgate.domain.approvals import RequestState, counting
+from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState, counting
 from lockgate.domain.durations import spoken
 from lockgate.domain.evidence import Evidence, plan_digest
 from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
 from lockgate.domain.stages import Stage
-from lockgate.domain.validation import ValidationState
+from lockgate.domain.validation import ModelFacts, ValidationState
 from lockgate.domain.verdict import Gate, Level, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 
@@ -29,7 +29,12 @@ def judge(evidence: Evidence, rules: StageRules, level: Level) -> Verdict:
 
 
 def leavers(evidence: Evidence, rules: StageRules) -> tuple[VersionRef, ...]:
-    """The versions that leave the target stage when this one enters: all when asked to archive, else the oldest over the limit."""
+    """The versions that leave the target stage when this one enters.
+
+    All of them when asked to archive, else the oldest over the limit where the policy says so.
+    """
+    if not evidence.target.is_gated:
+        return ()
     if evidence.archive_existing:
         return evidence.occupants
     if rules.evict_oldest and rules.max_versions is not None:
@@ -54,7 +59,7 @@ def _gates(evidence: Evidence, rules: StageRules, level: Level) -> Iterator[Gate
     if rules.soak is not None:
         yield _soak(evidence, rules.soak, level)
     if evidence.quarantine is not None:
-        yield _not_quarantined(evidence, level)
+        yield _not_quarantined(evidence, rules, level)
     if rules.approval is not None:
         yield _approval(evidence, rules, rules.approval, rules.approval.level or level)
     if rules.max_versions is not None:
@@ -72,21 +77,26 @@ def _artifacts_pinned(evidence: Evidence, level: Level) -> Gate:
     if facts.digest is None:
         because = facts.unreadable or "the artifacts have not been read yet"
         standing = FAILS if facts.unreadable else WAITS
-        hint = "" if facts.unreadable else f"lockgate validate {evidence.ref}"
+        hint = f"lockgate validate {evidence.ref}"
+        if facts.unreadable:
+            hint = "Make its files readable from here, or log the model again."
         return Gate("artifacts_pinned", standing, because, "unpinned", "a digest of every file", hint, level)
-    return Gate("artifacts_pinned", HOLDS, "every file is as it was pinned", facts.digest[:19], "unchanged", level=level)
+    because = "every file is as it was pinned"
+    return Gate("artifacts_pinned", HOLDS, because, facts.digest[:19], "unchanged", level=level)
 
 
 def _previous_stage(evidence: Evidence, wanted: Stage, level: Level) -> Gate:
     if evidence.stage in (wanted, evidence.target):
         return Gate("previous_stage", HOLDS, f"it is in {evidence.stage}", evidence.stage, wanted, level=level)
     because = f"it is in stage {evidence.stage} and must be in {wanted} first"
-    hint = f"lockgate promote {evidence.ref} --to {wanted.lower()}"
+    hint = "Register the model again as a new version."
+    if wanted.is_gated:
+        hint = f"lockgate promote {evidence.ref} --to {wanted.lower()}"
     return Gate("previous_stage", FAILS, because, evidence.stage, wanted, hint, level)
 
 
 def _metric(evidence: Evidence, name: str, threshold: Threshold, level: Level) -> Gate:
-    key, required = f"min_{name}", f">= {threshold.at_least:g}"
+    key, required = f"min_{name}", f">= {threshold.at_least!r}"
     if threshold.grade == "measured":
         required += " (measured)"
     metric = evidence.metrics.get(name)
@@ -94,20 +104,24 @@ def _metric(evidence: Evidence, name: str, threshold: Threshold, level: Level) -
         seen = "absent" if metric is None else "NaN"
         hint = f"Log it with mlflow.log_metric({name!r}, …) in the run that made this version."
         return Gate(key, FAILS, f"the metric {name} is {seen}", seen, required, hint, level)
-    seen = f"{metric.value:.6g} ({metric.grade}, from the {metric.source})"
+    value = f"{metric.value:.6g}"
+    if metric.value < threshold.at_least <= float(value):
+        value = repr(float(metric.value))  # 0.8999999 must not read as 0.9
+    seen = f"{value} ({metric.grade}, from the {metric.source})"
     if threshold.grade == "measured" and metric.grade != "measured":
         because = f"{name} was claimed by a client and the policy asks for a measured value"
         return Gate(key, FAILS, because, seen, required, "Lower the grade, or wait for measured metrics.", level)
     if metric.value < threshold.at_least:
-        because = f"{name} is {metric.value:.6g}, below {threshold.at_least:g}"
+        because = f"{name} is {value}, below {threshold.at_least!r}"
         return Gate(key, FAILS, because, seen, required, "Train a better model and register it.", level)
-    return Gate(key, HOLDS, f"{name} is {metric.value:.6g}", seen, required, level=level)
+    return Gate(key, HOLDS, f"{name} is {value}", seen, required, level=level)
 
 
 def _required_tags(evidence: Evidence, wanted: tuple[str, ...], level: Level) -> Gate:
     missing = [key for key in wanted if not evidence.tags.get(key)]
     if not missing:
-        return Gate("required_tags", HOLDS, "every required tag is set", ", ".join(wanted), ", ".join(wanted), level=level)
+        names = ", ".join(wanted)
+        return Gate("required_tags", HOLDS, "every required tag is set", names, names, level=level)
     because = f"missing: {', '.join(missing)}"
     ref = evidence.ref
     hint = f"client.set_model_version_tag({ref.model!r}, '{ref.version}', {missing[0]!r}, …)"
@@ -116,12 +130,10 @@ def _required_tags(evidence: Evidence, wanted: tuple[str, ...], level: Level) ->
 
 
 def _runtime_matches(evidence: Evidence, level: Level) -> Gate:
-    validation, key = evidence.validation, "runtime_matches"
-    facts = validation.examination.facts if validation and validation.examination else None
-    required = "the library versions it was logged with"
+    key, required = "runtime_matches", "the library versions it was logged with"
+    facts = _facts(evidence)
     if facts is None:
-        because = "no validation has looked at its libraries yet"
-        return Gate(key, WAITS, because, "", required, f"lockgate validate {evidence.ref}", level)
+        return _unexamined(evidence, key, "no validation has looked at its libraries yet", required, level)
     missing = [library for library in facts.libraries if library.installed is None]
     if missing:
         told = ", ".join(f"{library.name}=={library.logged}" for library in missing)
@@ -144,22 +156,50 @@ def _validation_test(evidence: Evidence, test: str, level: Level) -> Gate:
     if not validation.state.is_over:
         because = f"validation {validation.id} is {validation.state}"
         return Gate(test, WAITS, because, validation.state, "passed", f"lockgate status {evidence.ref.model}", level)
+    if _is_of_other_artifacts(evidence):
+        because = f"validation {validation.id} looked at other artifacts than those pinned now"
+        return Gate(test, WAITS, because, "outdated", "passed", hint, level)
     if validation.state is ValidationState.ERROR or validation.examination is None:
         because = validation.because or "the validation could not be run"
         return Gate(test, FAILS, because, "error", "passed", hint, level)
     result = next((r for r in validation.examination.results if r.name == test), None)
     if result is None:
         return Gate(test, WAITS, "the last validation did not include it", "not run", "passed", hint, level)
-    seen = "passed" if result.passed else "failed"
-    return Gate(test, HOLDS if result.passed else FAILS, result.because, seen, "passed", "" if result.passed else hint, level)
+    if result.passed:
+        return Gate(test, HOLDS, result.because, "passed", "passed", level=level)
+    return Gate(test, FAILS, result.because, "failed", "passed", hint, level)
+
+
+def _facts(evidence: Evidence) -> ModelFacts | None:
+    """What a validation of these very artifacts read in the model's files, or None."""
+    validation = evidence.validation
+    if validation is None or validation.examination is None or _is_of_other_artifacts(evidence):
+        return None
+    return validation.examination.facts
+
+
+def _is_of_other_artifacts(evidence: Evidence) -> bool:
+    """Whether the finished validation ran on files that are not the ones pinned: it says nothing about these."""
+    validation = evidence.validation
+    return validation is not None and validation.state.is_over and validation.digest != evidence.artifacts.digest
+
+
+def _unexamined(evidence: Evidence, key: str, unseen: str, required: str, level: Level) -> Gate:
+    """The answer while no facts are known: it waits for a validation, unless one was tried and could not tell."""
+    validation, hint = evidence.validation, f"lockgate validate {evidence.ref}"
+    if validation is not None and validation.state.is_over and not _is_of_other_artifacts(evidence):
+        because = f"validation {validation.id} could not read the model's files"
+        if validation.because:
+            because += f": {validation.because}"
+        return Gate(key, FAILS, because, validation.state, required, hint, level)
+    return Gate(key, WAITS, unseen, "not run", required, hint, level)
 
 
 def _signature(evidence: Evidence, level: Level) -> Gate:
-    validation = evidence.validation
-    facts = validation.examination.facts if validation and validation.examination else None
+    facts = _facts(evidence)
     if facts is None:
-        because = "no validation has looked for a signature yet"
-        return Gate("require_signature", WAITS, because, "", "a signature", f"lockgate validate {evidence.ref}", level)
+        unseen = "no validation has looked for a signature yet"
+        return _unexamined(evidence, "require_signature", unseen, "a signature", level)
     if facts.has_signature:
         return Gate("require_signature", HOLDS, "it has a signature", "signature", "a signature", level=level)
     hint = "Log it with signature= or input_example=."
@@ -182,15 +222,18 @@ def _soak(evidence: Evidence, wanted: timedelta, level: Level) -> Gate:
     return Gate(key, WAITS, because, spoken(spent), required, hint, level)
 
 
-def _not_quarantined(evidence: Evidence, level: Level) -> Gate:
+def _not_quarantined(evidence: Evidence, rules: StageRules, level: Level) -> Gate:
     quarantine, request = evidence.quarantine, evidence.request
     assert quarantine is not None, "only judged when the version is quarantined"
-    fresh = request is not None and any(d.approved and d.at > quarantine.at for d in request.decisions)
     required = "an approval given after the rollback"
-    if fresh:
+    # the same approvals that would count for the stage: not the requester's own, and of this very plan
+    good = counting(request, rules.approval or ApprovalRule(), plan_digest(evidence, rules)) if request else ()
+    if any(decision.at > quarantine.at for decision in good) and not _rejection(request):
         return Gate("not_quarantined", HOLDS, "approved again after its rollback", "approved", required, level=level)
     because = f"it was rolled back at {quarantine.at:%Y-%m-%d %H:%M:%S} UTC: {quarantine.reason}"
     hint = f"lockgate request {evidence.ref} --reason …"
+    if request is not None and request.state is RequestState.PENDING and request.asked_at > quarantine.at:
+        hint = f"lockgate approve {evidence.ref} --comment …"
     return Gate("not_quarantined", WAITS, because, "quarantined", required, hint, level)
 
 
@@ -203,9 +246,9 @@ def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: 
     if request is None:
         because = "nobody has asked for approval"
         return Gate(key, WAITS, because, "no request", needed, f"lockgate request {ref} --reason …", level)
-    if request.state is RequestState.REJECTED:
-        rejection = request.decisions[-1]
-        because = f"rejected by {rejection.who}: {rejection.comment}"
+    rejection = _rejection(request)
+    if rejection or request.state is RequestState.REJECTED:
+        because = f"rejected by {rejection.who}: {rejection.comment}" if rejection else "rejected"
         return Gate(key, FAILS, because, "rejected", needed, f"lockgate request {ref} --reason …", level)
     plan = plan_digest(evidence, rules)
     good = counting(request, rule, plan)
@@ -216,7 +259,14 @@ def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: 
         because = "the approval is stale: the artifacts, the evidence or the policy changed after it"
         return Gate(key, WAITS, because, "stale", needed, f"lockgate request {ref} --reason …", level)
     because = f"{len(good)} of {needed}, asked for by {request.asked_by}"
+    if rule.not_the_requester and any(d.approved and d.who.name == request.asked_by.name for d in request.decisions):
+        because += ", whose own does not count"
     return Gate(key, WAITS, because, f"{len(good)}", needed, f"lockgate approve {ref} --comment …", level)
+
+
+def _rejection(request: ApprovalRequest | None) -> Decision | None:
+    """The latest no on a request. One no outweighs every yes."""
+    return next((d for d in reversed(request.decisions) if not d.approved), None) if request else None
 
 
 def _limit(evidence: Evidence, rules: StageRules, limit: int, level: Level) -> Gate:
@@ -225,7 +275,7 @@ def _limit(evidence: Evidence, rules: StageRules, limit: int, level: Level) -> G
     required = f"at most {limit} in {evidence.target}"
     if after <= limit:
         return Gate(key, HOLDS, f"{after} of {limit} with this one", str(after), required, level=level)
-    oldest = evidence.occupants[0]
-    because = f"{evidence.target} holds {len(evidence.occupants)} already; {oldest} would have to leave"
+    names = ", ".join(str(ref) for ref in evidence.occupants[: after - limit]) or "another version"
+    because = f"{evidence.target} holds {len(evidence.occupants)} already; {names} would have to leave"
     hint = "Ask to archive existing versions, or set governance.evict: oldest."
     return Gate(key, FAILS, because, str(after), required, hint, level)

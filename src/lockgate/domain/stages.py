@@ -16,10 +16,11 @@ class Stage(StrEnum):
     ARCHIVED = "Archived"
 
     @classmethod
-    def parse(cls, written: str) -> Stage:
+    def parse(cls, written: object) -> Stage:
         """Read a stage in any capitals. Raises BadInput naming the four."""
         for stage in cls:
-            if stage.value.lower() == str(written).lower():
+            # a missing stage (null in JSON) is not the stage None
+            if isinstance(written, str) and stage.value.lower() == written.lower():
                 return stage
         names = ", ".join(stage.value for stage in cls)
         raise BadInput(f"Invalid Model Version stage: {written}.", hint=f"Value must be one of {names}.")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from lockgate.domain.errors import BadInput
 
-_WRITTEN = re.compile(r"^(?P<model>[^@/:]+)[@/](?P<version>[0-9]+)$")
+# the last @ or / counts: MLflow allows an @ in a model's name
+_WRITTEN = re.compile(r"(?P<model>[^/:]+)[@/](?P<version>[0-9]+)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,10}")
 _LARGEST = 2**31 - 1
 
 
@@ -27,25 +29,30 @@ class VersionRef:
 
         Raises BadInput with the expected form when it is neither.
         """
-        found = _WRITTEN.match(written.removeprefix("models:/"))
+        found = _WRITTEN.fullmatch(written.removeprefix("models:/"))
         if found is None:
-            raise BadInput(f"{written!r} does not name a model version.", hint="Write it as MODEL@VERSION, for example fraud@7.")
+            raise BadInput(
+                f"{written!r} does not name a model version.", hint="Write it as MODEL@VERSION, for example fraud@7."
+            )
         return cls(model_name(found["model"]), version_number(found["version"]))
 
 
-def model_name(written: str) -> str:
+def model_name(written: object) -> str:
     """A model's name as MLflow allows it: not empty, without `/` and `:`."""
-    if not written or "/" in written or ":" in written:
+    if not isinstance(written, str) or not written or "/" in written or ":" in written:
         raise BadInput(f"{written!r} is not a model name.", hint="A name is not empty and has no '/' and no ':'.")
     return written
 
 
 def version_number(written: str | int) -> int:
-    """A version's number: a whole number from 1."""
-    try:
-        number = int(written)
-    except (TypeError, ValueError):
-        number = 0
+    """A version's number: a whole number from 1.
+
+    Raises BadInput, also on what `int` would only guess at: 7.9, True, "1_0".
+    """
+    if isinstance(written, str):
+        number = int(written) if _NUMBER.fullmatch(written) else 0
+    else:
+        number = written if type(written) is int else 0
     if not 1 <= number <= _LARGEST:
         raise BadInput(f"{written!r} is not a version number.", hint="Versions are whole numbers from 1.")
     return number
