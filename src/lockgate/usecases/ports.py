@@ -18,11 +18,12 @@ from lockgate.domain.evidence import Metric, Quarantine
 from lockgate.domain.identity import Who
 from lockgate.domain.manifest import Manifest
 from lockgate.domain.policy import Policy
-from lockgate.domain.promotion import Claim, Promotion
+from lockgate.domain.promotion import Claim, Promotion, PromotionState
 from lockgate.domain.serving import Endpoint, ObservedGroup, Release
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.artifact_ports import Artifacts
 
 
 class Clock(Protocol):
@@ -111,11 +112,13 @@ class Versions(Protocol):
     def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
         """The least recently entered first, so the last one is the primary."""
 
-    def register(self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered") -> None:
+    def register(
+        self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
+    ) -> None:
         """Add the row; already there is no error (and changes nothing)."""
 
     def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
-        """Move it: the present stay ends and a new one begins (none does when the stage is the same; `entered` is set)."""
+        """Move it: the present stay ends and a new one begins (the same stage again only sets `entered`)."""
 
     def set_primary(self, model: str, stage: Stage, version: int | None) -> None: ...
 
@@ -131,12 +134,23 @@ class Versions(Protocol):
     def delete(self, ref: VersionRef, at: datetime) -> None:
         """End its stay and hide the row from `get`, `of_model` and `in_stage`; the history stays."""
 
+    def add_model(self, model: str) -> None:
+        """Begin the model's own row and audit chain; already there is no error."""
+
+    def rename_model(self, old: str, new: str) -> None:
+        """Call the same model by its new name: versions, promotions and audit chain go along."""
+
+    def delete_model(self, model: str, at: datetime) -> None:
+        """End every stay and let go of the name: a model made under it later starts with nothing. The history stays."""
+
 
 class Promotions(Protocol):
     """Promotion rows, and the leases under which they are advanced."""
 
-    def add(self, promotion: Promotion, *, due_at: datetime, claimed_by: str | None = None, lease: timedelta | None = None) -> Claim | None:
-        """Add an open one, claimed at once if asked. Raises AlreadyOpen when (model, version, stage) has an open one."""
+    def add(
+        self, promotion: Promotion, *, due_at: datetime, claimed_by: str | None = None, lease: timedelta | None = None
+    ) -> Claim | None:
+        """Add an open one, claimed at once if asked. Raises AlreadyOpen when its version and stage have one."""
 
     def get(self, id: str) -> Promotion | None: ...
 
@@ -149,6 +163,9 @@ class Promotions(Protocol):
 
     def due(self, model: str, now: datetime) -> int:
         """Make the model's waiting promotions due now; how many there were."""
+
+    def close(self, id: str, state: PromotionState, because: str, at: datetime) -> bool:
+        """End an open one whoever holds its lease: the fence moves on. False when it was over already."""
 
 
 class Approvals(Protocol):
@@ -295,7 +312,9 @@ class Queue(Protocol):
     def renew(self, claim: Claim, lease: timedelta) -> bool:
         """False when the claim was lost."""
 
-    def save_promotion(self, work: Work, claim: Claim, promotion: Promotion, *, due_at: datetime | None, release: bool) -> None:
+    def save_promotion(
+        self, work: Work, claim: Claim, promotion: Promotion, *, due_at: datetime | None, release: bool
+    ) -> None:
         """Write the row in this transaction. Raises LostClaim when the fence moved on: nothing may commit then.
 
         `due_at` None is now. `release` gives the lease back.
@@ -303,6 +322,18 @@ class Queue(Protocol):
 
     def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
         """As save_promotion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a process hands to the use cases. `owner` names it on leases."""
+
+    store: Store
+    queue: Queue
+    artifacts: Artifacts
+    clock: Clock
+    ids: Ids
+    owner: str
 
 
 class AlreadyOpen(Exception):

@@ -1,0 +1,356 @@
+"""Takes an open promotion one step further, by whoever holds its claim: look at the facts, decide, commit.
+
+Every step is one transaction that may be repeated: a process killed between two steps leaves a row that the next
+holder of the claim goes on from. Nothing slow happens inside a transaction.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
+from lockgate.domain.errors import NotFound, Unreadable
+from lockgate.domain.evidence import ArtifactFacts, Evidence, plan_digest
+from lockgate.domain.policy import Policy, StageRules
+from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
+from lockgate.domain.rules import judge, leavers
+from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
+from lockgate.domain.validation import SUITE
+from lockgate.domain.verdict import Level, Standing, Verdict
+from lockgate.usecases import validate
+from lockgate.usecases.gather import catalog_version, gather, inspect_artifacts, stored_facts
+from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.stages import Move, enter, leave_in_quarantine
+
+SOON = timedelta(milliseconds=100)
+LATER = timedelta(seconds=1)
+AT_LEAST_EVERY = timedelta(seconds=30)
+NEEDS_VALIDATION = frozenset({*SUITE, "runtime_matches", "require_signature"})
+
+
+def advance(ports: Ports, promotion: Promotion, claim: Claim) -> Promotion:
+    """One step. Gives the claim back unless the promotion is over. Raises LostClaim: then nothing was changed."""
+    step = _Step(ports, promotion, claim)
+    try:
+        match promotion.state:
+            case PromotionState.JUDGING | PromotionState.WAITING:
+                return step.judge()
+            case PromotionState.VALIDATING:
+                return step.look_at_validation()
+            case PromotionState.WARMING:
+                return step.look_at_green()
+            case PromotionState.SWITCHING:
+                return step.look_at_switch()
+            case _:
+                return promotion
+    except NotFound as gone:
+        return step.give_up(gone.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one look gave: the evidence, the rules it was held against, and the verdict."""
+
+    policy: Policy
+    rules: StageRules
+    evidence: Evidence
+    verdict: Verdict
+    plan: str
+
+    @property
+    def enforced(self) -> bool:
+        return self.policy.level_for(self.rules) is Level.ENFORCE
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One promotion under one claim, and the ports to act through."""
+
+    ports: Ports
+    promotion: Promotion
+    claim: Claim
+
+    def judge(self) -> Promotion:
+        """Judge the gates on fresh facts: refuse, wait, validate, start green, or commit at once."""
+        promotion = self.promotion
+        facts = self._facts()
+        with self._writing() as work:
+            seen = self._look(work, facts)
+            promotion = replace(
+                promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest, because=""
+            )
+            if promotion.kind is Kind.ROLLBACK and facts.digest is None:
+                return self._close(work, promotion, PromotionState.FAILED, facts.unreadable)
+            if seen.verdict.standing is Standing.HOLDS:
+                return self._take_way(work, promotion, seen)
+            if self._wants_validation(work, seen):
+                return self._validate(work, promotion)
+            if seen.verdict.standing is Standing.WAITS and promotion.lasting:
+                return self._wait(work, promotion, seen)
+            because = "; ".join(f"{gate.name}: {gate.because}" for gate in seen.verdict.binding)
+            return self._close(work, promotion, PromotionState.REFUSED, because)
+
+    def look_at_validation(self) -> Promotion:
+        """Judge again once the validation it waits for is over."""
+        with self._writing() as work:
+            found = work.validations.get(self.promotion.validation)
+            if found is not None and not found.state.is_over:
+                return self._save(work, self.promotion, due_in=AT_LEAST_EVERY)
+            return self._save(work, self._in(self.promotion, PromotionState.JUDGING), due_in=timedelta())
+
+    def look_at_green(self) -> Promotion:
+        """Commit when green answers; give it up when it failed or took too long."""
+        promotion = self.promotion
+        with self._writing() as work:
+            policy = work.policies.in_force()
+            green = work.endpoints.observed_release(promotion.candidate)
+            state = green.state if green is not None else None
+            if state in (GroupState.READY, GroupState.SERVING):
+                return self._commit_green(work, promotion)
+            if green is not None and state is GroupState.FAILED:
+                return self._green_failed(work, promotion, green.because)
+            if self._now() - (promotion.state_since or promotion.asked_at) > policy.warm_limit:
+                told = "no agent has reported it" if green is None else f"it is still {green.state}"
+                limit = f"{policy.warm_limit.total_seconds():g} s"
+                return self._green_failed(work, promotion, f"it did not get ready within {limit}: {told}")
+            return self._save(work, promotion, due_in=SOON)
+
+    def look_at_switch(self) -> Promotion:
+        """Done when the agent says that the committed generation serves. The bake takes no time in this release."""
+        promotion = self.promotion
+        with self._writing() as work:
+            endpoint = work.endpoints.by_id(promotion.endpoint)
+            if endpoint is not None and endpoint.acknowledged < promotion.generation:
+                waited = self._now() - (promotion.state_since or promotion.asked_at)
+                return self._save(work, promotion, due_in=SOON if waited < timedelta(seconds=30) else LATER)
+            work.endpoints.bake(promotion.candidate, self._now())
+            return self._close(work, promotion, PromotionState.DONE, "")
+
+    def give_up(self, because: str) -> Promotion:
+        """The version is gone: nothing is left to move."""
+        with self._writing() as work:
+            if self.promotion.candidate and not self.promotion.generation:
+                work.endpoints.warm(self.promotion.endpoint, None)
+            return self._close(work, self.promotion, PromotionState.FAILED, because)
+
+    # --- looking
+
+    def _facts(self) -> ArtifactFacts:
+        if not self.promotion.stage.is_gated:
+            return ArtifactFacts(None)
+        if self.promotion.kind is Kind.ROLLBACK:
+            return self._facts_of_release()
+        return inspect_artifacts(self.ports, self.promotion.ref)
+
+    def _facts_of_release(self) -> ArtifactFacts:
+        """A rollback serves what was kept of the release, so its source may have changed or gone since."""
+        ref, artifacts = self.promotion.ref, self.ports.artifacts
+        with self.ports.store.reading() as work:
+            facts, location = stored_facts(work, ref), catalog_version(work, ref).location
+        if facts.digest is None or artifacts.is_cached(facts.digest):
+            return facts
+        try:
+            found = artifacts.pin(location).digest
+        except Unreadable as unreadable:
+            return ArtifactFacts(None, unreadable=f"its kept files are gone and {unreadable.message}")
+        if found != facts.digest:
+            return ArtifactFacts(None, unreadable=f"its kept files are gone and the source of {ref} has changed")
+        return facts
+
+    def _look(self, work: Work, facts: ArtifactFacts) -> _Judged:
+        promotion = self.promotion
+        policy = work.policies.in_force()
+        rules = policy.rules(promotion.ref.model, promotion.stage)
+        evidence = gather(
+            work,
+            policy,
+            promotion.ref,
+            promotion.stage,
+            facts,
+            self._now(),
+            archive_existing=promotion.archive_existing,
+        )
+        # A rollback goes to a release that held its gates in its day; judging it anew could forbid the way back.
+        held = Verdict(()) if promotion.kind is Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
+        return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules))
+
+    def _wants_validation(self, work: Work, seen: _Judged) -> bool:
+        """Whether all that is missing, or some of what waits, is a validation that can be run now."""
+        if seen.verdict.standing is Standing.FAILS or seen.evidence.artifacts.digest is None:
+            return False
+        latest = work.validations.latest(self.promotion.ref, seen.evidence.artifacts.digest)
+        return latest is None and any(gate.name in NEEDS_VALIDATION for gate in seen.verdict.binding)
+
+    # --- going on
+
+    def _take_way(self, work: Work, promotion: Promotion, seen: _Judged) -> Promotion:
+        """The gates hold: start green where something is to be served, else commit at once."""
+        environment = seen.policy.environment_for(promotion.stage)
+        digest = seen.evidence.artifacts.digest
+        rule = seen.policy.endpoint_rule(promotion.ref.model)
+        if environment is None or not rule.serve or digest is None:
+            return self._commit(work, promotion, seen, None)
+        endpoint = work.endpoints.get(environment.name, promotion.ref.model)
+        if endpoint is None:
+            if len(work.endpoints.all()) >= seen.policy.max_endpoints:
+                because = f"the policy allows {seen.policy.max_endpoints} endpoints (max_endpoints); retire one first"
+                return self._close(work, promotion, PromotionState.FAILED, because)
+            id = self.ports.ids.new("ep")
+            endpoint = work.endpoints.create(id, environment.name, promotion.ref.model, self._now())
+        if (holder := self._holder(work)) is not None:
+            return self._step_aside(work, promotion, holder)
+        release = endpoint.release
+        if release is not None and (release.ref, release.digest) == (promotion.ref, digest):
+            return self._commit(work, promotion, seen, endpoint)
+        release = Release(
+            self.ports.ids.new("rel"), endpoint.id, promotion.ref, digest, "mlflow", promotion.id, self._now()
+        )
+        work.endpoints.warm(endpoint.id, release)
+        self._record(work, "rollout:started", after=environment.name, release=release.id, digest=digest)
+        warming = self._in(promotion, PromotionState.WARMING, endpoint=endpoint.id, candidate=release.id)
+        return self._save(work, warming, due_in=SOON)
+
+    def _holder(self, work: Work) -> Promotion | None:
+        mine = self.promotion
+        others = work.promotions.open_of_model(mine.ref.model)
+        return next((o for o in others if o.id != mine.id and o.stage is mine.stage and o.state.moves_endpoint), None)
+
+    def _step_aside(self, work: Work, promotion: Promotion, holder: Promotion) -> Promotion:
+        because = f"a rollout of {holder.ref} to {holder.stage} moves the endpoint (promotion {holder.id})"
+        if promotion.lasting:
+            return self._save(work, self._in(promotion, PromotionState.WAITING, because=because), due_in=LATER)
+        return self._close(work, promotion, PromotionState.CANCELLED, because)
+
+    def _validate(self, work: Work, promotion: Promotion) -> Promotion:
+        found = validate.queue(
+            work,
+            id=self.ports.ids.new("val"),
+            ref=promotion.ref,
+            who=promotion.asked_by,
+            trigger="promotion",
+            at=self._now(),
+        )
+        validating = self._in(promotion, PromotionState.VALIDATING, validation=found.id)
+        # The end of the validation makes it due; the half minute is for an end that nobody told of.
+        return self._save(work, validating, due_in=AT_LEAST_EVERY)
+
+    def _wait(self, work: Work, promotion: Promotion, seen: _Judged) -> Promotion:
+        because = "; ".join(f"{gate.name}: {gate.because}" for gate in seen.verdict.binding)
+        soak = seen.rules.soak
+        left = AT_LEAST_EVERY
+        if soak is not None:
+            ready = seen.evidence.stage_since + soak - self._now()
+            left = min(left, max(ready, SOON)) if ready > timedelta() else left
+        since = promotion.state_since if promotion.state is PromotionState.WAITING else self._now()
+        waiting = replace(promotion, state=PromotionState.WAITING, because=because, state_since=since)
+        return self._save(work, waiting, due_in=left)
+
+    # --- committing
+
+    def _commit_green(self, work: Work, promotion: Promotion) -> Promotion:
+        """Green answers: judge once more under the lock, then one commit."""
+        seen = self._look(work, stored_facts(work, promotion.ref))
+        endpoint = work.endpoints.by_id(promotion.endpoint)
+        if seen.verdict.standing is Standing.HOLDS and endpoint is not None:
+            return self._commit(work, promotion, seen, endpoint, green=True)
+        work.endpoints.warm(promotion.endpoint, None)
+        promotion = replace(promotion, verdict=seen.verdict, candidate="", judgements=promotion.judgements + 1)
+        if promotion.judgements >= 3:
+            because = "the evidence kept changing while green was started"
+            return self._close(work, promotion, PromotionState.CANCELLED, because)
+        return self._save(work, self._in(promotion, PromotionState.JUDGING), due_in=timedelta())
+
+    def _green_failed(self, work: Work, promotion: Promotion, because: str) -> Promotion:
+        """Blue goes on. Where rules bind, the promotion failed; where they observe, the stage moves all the same."""
+        work.endpoints.warm(promotion.endpoint, None)
+        told = f"{promotion.ref} could not be served: {because}"
+        self._record(work, "rollout:failed", why=told, release=promotion.candidate)
+        seen = self._look(work, stored_facts(work, promotion.ref))
+        promotion = replace(promotion, candidate="")
+        if seen.enforced or promotion.kind is Kind.ROLLBACK or seen.verdict.standing is not Standing.HOLDS:
+            return self._close(work, promotion, PromotionState.FAILED, told)
+        closed = self._commit(work, promotion, seen, None)
+        endpoint = work.endpoints.by_id(promotion.endpoint)
+        if endpoint is not None:
+            on = f"; {endpoint.release.ref} goes on" if endpoint.release else ""
+            work.endpoints.set_state(endpoint.id, EndpointState.DEGRADED, f"{told}{on}")
+        return closed
+
+    def _commit(
+        self, work: Work, promotion: Promotion, seen: _Judged, endpoint: Endpoint | None, *, green: bool = False
+    ) -> Promotion:
+        """Stage, alias, endpoint, audit and outbox in this one transaction."""
+        now, generation = self._now(), 0
+        if endpoint is not None and green:
+            generation = work.endpoints.commit(endpoint.id, promotion.candidate)
+            self._record(work, "deployment:committed", after=endpoint.environment, release=promotion.candidate)
+        detail: dict[str, Plain] = {
+            "kind": promotion.kind.value,
+            "artifacts": seen.evidence.artifacts.digest,
+            "plan": seen.plan,
+            "policy": seen.policy.digest,
+            "gates": {gate.name: f"{gate.standing} ({gate.level})" for gate in seen.verdict.gates},
+        }
+        move = Move(
+            promotion.ref,
+            promotion.stage,
+            promotion.asked_by,
+            promotion.reason,
+            now,
+            promotion.id,
+            leavers(seen.evidence, seen.rules),
+            detail,
+        )
+        if promotion.leaves is not None:
+            leave_in_quarantine(work, seen.policy, promotion.leaves, move)
+        enter(work, seen.policy, move)
+        if promotion.stage.is_gated and seen.evidence.quarantine is not None:
+            work.versions.quarantine(promotion.ref, None)
+        self._validate_afterwards(work, seen)
+        promotion = replace(promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest)
+        if not generation:
+            return self._close(work, promotion, PromotionState.DONE, "")
+        switching = self._in(promotion, PromotionState.SWITCHING, generation=generation)
+        return self._save(work, switching, due_in=timedelta(milliseconds=20))
+
+    def _validate_afterwards(self, work: Work, seen: _Judged) -> None:
+        """Where rules only observe, nothing waits for a validation: it is run once the move is made."""
+        digest, ref = seen.evidence.artifacts.digest, self.promotion.ref
+        if digest is None or not seen.rules.validation_tests or work.validations.latest(ref, digest) is not None:
+            return
+        id, who = self.ports.ids.new("val"), self.promotion.asked_by
+        validate.queue(work, id=id, ref=ref, who=who, trigger="promotion", at=self._now())
+
+    def _close(self, work: Work, promotion: Promotion, state: PromotionState, because: str) -> Promotion:
+        now = self._now()
+        closed = replace(promotion, state=state, because=because, state_since=now, closed_at=now)
+        verdict = closed.verdict
+        gates = {g.name: f"{g.standing}: {g.because}" for g in verdict.open} if verdict else {}
+        self._record(
+            work, f"promotion:{state}", after=promotion.stage, why=because, gates=gates, kind=promotion.kind.value
+        )
+        self.ports.queue.save_promotion(work, self.claim, closed, due_at=None, release=True)
+        return closed
+
+    def _save(self, work: Work, promotion: Promotion, *, due_in: timedelta) -> Promotion:
+        self.ports.queue.save_promotion(work, self.claim, promotion, due_at=self._now() + due_in, release=True)
+        return promotion
+
+    # --- small things
+
+    def _in(self, promotion: Promotion, state: PromotionState, **changes: object) -> Promotion:
+        return replace(promotion, state=state, state_since=self._now(), **changes)  # type: ignore[arg-type]
+
+    def _record(self, work: Work, action: str, *, after: str = "", why: str = "", **detail: Plain) -> None:
+        ref, who = self.promotion.ref, self.promotion.asked_by
+        told: dict[str, Plain] = {"promotion": self.promotion.id, **detail}
+        work.record.write(Entry(action, who, self._now(), ref.model, ref.version, "", after, why, told))
+
+    def _now(self) -> datetime:
+        return self.ports.clock.now()
+
+    def _writing(self) -> AbstractContextManager[Work]:
+        return self.ports.store.writing(self.promotion.ref.model)

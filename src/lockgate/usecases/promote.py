@@ -1,0 +1,191 @@
+"""Asks for the move of a version to a stage, joins one that is under way, and says how it ended.
+
+How an open promotion goes on is in `advance.py`; the order of events is in docs/explanation/the-way-of-one-model.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
+from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
+from lockgate.domain.identity import Who
+from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
+from lockgate.domain.stages import Stage
+from lockgate.domain.verdict import Gate, Standing, Verdict
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.advance import advance
+from lockgate.usecases.gather import catalog_version, lifecycle
+from lockgate.usecases.ports import AlreadyOpen, LostClaim, Ports, Work
+
+FIRST_LEASE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What someone asked for. `lasting` ones wait for approvals and time; `leaves` is what a rollback leaves behind."""
+
+    ref: VersionRef
+    stage: Stage
+    kind: Kind
+    who: Who
+    lasting: bool = False
+    archive_existing: bool = False
+    reason: str = ""
+    leaves: VersionRef | None = None
+
+
+def ask(ports: Ports, ask: Ask) -> Promotion:
+    """Open the promotion, or join the open one of the same version and stage, and take its first step.
+
+    What comes back may be over already (refused, or committed at once where nothing is to be served).
+    Raises NotFound, BadInput for a prompt, and Conflict when a rollout holds the version or its endpoint.
+    """
+    with ports.store.writing(ask.ref.model) as work:
+        opened = _open(ports, work, ask)
+    if isinstance(opened, Promotion):
+        return opened
+    promotion, claim = opened
+    try:
+        return advance(ports, promotion, claim)
+    except LostClaim:
+        return look(ports, promotion.id)
+
+
+def look(ports: Ports, id: str) -> Promotion:
+    """One promotion. Raises NotFound."""
+    with ports.store.reading() as work:
+        found = work.promotions.get(id)
+    if found is None:
+        raise NotFound(f"There is no promotion {id}.", hint="lockgate rollout status MODEL lists the latest.")
+    return found
+
+
+def cancel(ports: Ports, id: str, who: Who) -> Promotion:
+    """Withdraw an open promotion. Raises NotFound, and Conflict once it is committed or over."""
+    promotion = look(ports, id)
+    with ports.store.writing(promotion.ref.model) as work:
+        promotion = work.promotions.get(id) or promotion
+        if promotion.state.is_over or promotion.state is PromotionState.SWITCHING:
+            raise Conflict(f"Promotion {id} is {promotion.state} and cannot be cancelled.", promotion=id)
+        now = ports.clock.now()
+        work.promotions.close(id, PromotionState.CANCELLED, f"cancelled by {who}", now)
+        if promotion.candidate:
+            work.endpoints.warm(promotion.endpoint, None)
+        ref, detail = promotion.ref, {"promotion": id}
+        work.record.write(
+            Entry("promotion:cancelled", who, now, ref.model, ref.version, after=promotion.stage, detail=detail)
+        )
+    return look(ports, id)
+
+
+def answer(promotion: Promotion) -> None:
+    """Return when the version is where it was asked to be; else raise what the caller must hear.
+
+    Raises Refused, Waits, Failed or Conflict (cancelled, or still going on).
+    """
+    what, id = f"{promotion.ref} to {promotion.stage}", promotion.id
+    verdict = promotion.verdict or Verdict(())
+    match promotion.state:
+        case PromotionState.DONE:
+            return
+        case PromotionState.REFUSED if verdict.standing is Standing.FAILS:
+            message = f"Refused: {what}.{_lines(verdict)}"
+            raise Refused(message, verdict=verdict, promotion=id, hint=_hint(verdict))
+        case PromotionState.REFUSED:
+            follow = f"lockgate promote {promotion.ref} --to {promotion.stage.lower()} --wait"
+            message = f"Not yet: {what}.{_lines(verdict)}"
+            raise Waits(message, verdict=verdict, promotion=id, hint=f"\nTo wait for it: {follow}")
+        case PromotionState.FAILED:
+            raise Failed(f"Failed: {what}: {promotion.because}", promotion=id)
+        case PromotionState.CANCELLED:
+            raise Conflict(f"Not done: {what}: {promotion.because}", promotion=id)
+        case state:
+            follow = f"lockgate rollout status {promotion.ref.model}"
+            raise Conflict(f"Promotion {id} of {what} goes on ({state}).", promotion=id, hint=f"Follow it: {follow}")
+
+
+def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Claim]:
+    ref = ask.ref
+    catalog_version(work, ref)
+    if work.catalog.is_prompt(ref.model):
+        raise BadInput(f"{ref.model} is a prompt, and prompts have no stages.", hint="Name a model.")
+    joined = work.promotions.open_for(ref, ask.stage)
+    if joined is not None:
+        return joined
+    _refuse_if_held(work, ask)
+    now = ports.clock.now()
+    promotion = Promotion(
+        id=ports.ids.new("prm"),
+        ref=ref,
+        stage=ask.stage,
+        kind=ask.kind,
+        lasting=ask.lasting,
+        archive_existing=ask.archive_existing,
+        asked_by=ask.who,
+        reason=ask.reason,
+        asked_at=now,
+        state=PromotionState.JUDGING,
+        state_since=now,
+        leaves=ask.leaves,
+    )
+    if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
+        return replace(promotion, id="", state=PromotionState.DONE, because="it is there already", closed_at=now)
+    try:
+        claim = work.promotions.add(promotion, due_at=now, claimed_by=ports.owner, lease=FIRST_LEASE)
+    except AlreadyOpen:
+        return work.promotions.open_for(ref, ask.stage) or promotion
+    assert claim is not None, "it was asked for claimed"
+    action = "rollback:requested" if ask.kind is Kind.ROLLBACK else "promotion:requested"
+    detail: dict[str, Plain] = {"promotion": promotion.id, "kind": ask.kind.value}
+    before = lifecycle(work, ref).stage
+    work.record.write(Entry(action, ask.who, now, ref.model, ref.version, before, ask.stage, ask.reason, detail))
+    return promotion, claim
+
+
+def _refuse_if_held(work: Work, ask: Ask) -> None:
+    """One rollout an endpoint at a time, and none of its versions moved from under it."""
+    for other in work.promotions.open_of_model(ask.ref.model):
+        if not other.state.moves_endpoint or (other.ref != ask.ref and other.stage is not ask.stage):
+            continue
+        held = f"{ask.ref}" if other.ref == ask.ref else f"the {other.stage} endpoint of {ask.ref.model}"
+        raise Conflict(
+            f"A rollout of {other.ref} to {other.stage} holds {held} (promotion {other.id}, {other.state}).",
+            promotion=other.id,
+            hint=f"Follow it: lockgate rollout status {ask.ref.model}",
+        )
+
+
+def _is_there_already(work: Work, ask: Ask) -> bool:
+    row = lifecycle(work, ask.ref)
+    if row.stage is not ask.stage:
+        return False
+    if not ask.stage.is_gated:
+        return True
+    others = [other for other in work.versions.in_stage(ask.ref.model, ask.stage) if other.ref != ask.ref]
+    if not row.primary or (ask.archive_existing and others):
+        return False
+    policy = work.policies.in_force()
+    environment = policy.environment_for(ask.stage)
+    if environment is None or not policy.endpoint_rule(ask.ref.model).serve:
+        return True
+    endpoint = work.endpoints.get(environment.name, ask.ref.model)
+    return endpoint is not None and endpoint.release is not None and endpoint.release.ref == ask.ref
+
+
+def _lines(verdict: Verdict) -> str:
+    return "".join(f"\n  - {_line(gate)}" for gate in verdict.binding)
+
+
+def _line(gate: Gate) -> str:
+    told = f"{gate.name} {gate.standing}: {gate.because}"
+    if gate.required:
+        told += f" (required: {gate.required})"
+    return f"{told} -> {gate.next}" if gate.next else told
+
+
+def _hint(verdict: Verdict) -> str:
+    fails = sum(1 for gate in verdict.binding if gate.standing is Standing.FAILS)
+    return f"\n{fails} of {len(verdict.gates)} gates {'fails' if fails == 1 else 'fail'}; nothing was changed."

@@ -1,0 +1,30 @@
+"""Stops an endpoint that no version of its stage needs any more."""
+
+from __future__ import annotations
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.errors import Conflict, NotFound
+from lockgate.domain.identity import Who
+from lockgate.domain.serving import EndpointState
+from lockgate.usecases.ports import Ports
+
+
+def retire(ports: Ports, environment: str, model: str, who: Who) -> None:
+    """Retire the endpoint; its port becomes free. Raises NotFound, and Conflict while a version is in its stage."""
+    with ports.store.writing(model) as work:
+        endpoint = work.endpoints.get(environment, model)
+        if endpoint is None:
+            raise NotFound(f"{model} has no endpoint in {environment}.", hint="lockgate endpoints lists them.")
+        place = work.policies.in_force().environment(environment)
+        inside = work.versions.in_stage(model, place.stage) if place is not None else ()
+        if place is not None and inside:
+            ref = inside[-1].ref
+            raise Conflict(
+                f"{ref} is in {place.stage}, and the {environment} endpoint of {model} serves it.",
+                hint="Archive it first; the endpoint is vacant then and can be retired.",
+            )
+        for promotion in work.promotions.open_of_model(model):
+            if promotion.endpoint == endpoint.id and promotion.state.moves_endpoint:
+                raise Conflict(f"A rollout moves that endpoint (promotion {promotion.id}).", promotion=promotion.id)
+        work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, f"retired by {who}")
+        work.record.write(Entry("endpoint:retired", who, ports.clock.now(), model, before=environment))

@@ -1,0 +1,85 @@
+"""Moves versions between stages in one transaction: lifecycle, MLflow's columns, aliases and endpoints together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
+from lockgate.domain.evidence import Quarantine
+from lockgate.domain.identity import Who
+from lockgate.domain.policy import Policy
+from lockgate.domain.serving import EndpointState
+from lockgate.domain.stages import GATED, Stage
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.gather import lifecycle
+from lockgate.usecases.ports import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One version's way into one stage, who asked, why, and what the record should add."""
+
+    ref: VersionRef
+    stage: Stage
+    who: Who
+    why: str
+    at: datetime
+    promotion: str
+    leavers: tuple[VersionRef, ...] = ()
+    detail: dict[str, Plain] | None = None
+
+
+def enter(work: Work, policy: Policy, move: Move) -> None:
+    """Move the version in, archive those that leave, and let alias, tags and endpoints follow."""
+    for leaver in move.leavers:
+        why = f"{move.ref} takes its place"
+        _place(work, leaver, Stage.ARCHIVED, move, why, action="version:archived")
+    left = lifecycle(work, move.ref).stage
+    _place(work, move.ref, move.stage, move, move.why, action="version:transitioned")
+    if move.stage is Stage.STAGING:
+        work.catalog.set_tag(move.ref, "staging_timestamp", move.at.isoformat())
+    for stage in {move.stage, left} & GATED:
+        follow(work, policy, move.ref.model, stage)
+
+
+def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move) -> None:
+    """Archive a version that was rolled back and quarantine it."""
+    left = lifecycle(work, ref).stage
+    _place(work, ref, Stage.ARCHIVED, move, move.why, action="version:archived")
+    work.versions.quarantine(ref, Quarantine(move.at, move.why))
+    work.record.write(Entry("version:quarantined", move.who, move.at, ref.model, ref.version, why=move.why))
+    if left in GATED:
+        follow(work, policy, ref.model, left)
+
+
+def follow(work: Work, policy: Policy, model: str, stage: Stage) -> None:
+    """Point the stage's primary and protected alias at its most recently promoted version, or at nothing."""
+    inside = work.versions.in_stage(model, stage)
+    primary = inside[-1].ref.version if inside else None
+    work.versions.set_primary(model, stage, primary)
+    alias = policy.rules(model, stage).alias
+    if alias:
+        work.catalog.set_alias(model, alias, primary)
+    environment = policy.environment_for(stage)
+    endpoint = work.endpoints.get(environment.name, model) if environment else None
+    if endpoint is None or endpoint.release is None or endpoint.state is EndpointState.RETIRED:
+        return
+    serves = endpoint.release.ref
+    if primary is None:
+        because = f"no version is in {stage}; {serves} goes on serving"
+        work.endpoints.set_state(endpoint.id, EndpointState.VACANT, because)
+    elif primary == serves.version:
+        work.endpoints.set_state(endpoint.id, EndpointState.SERVING)
+    else:
+        because = f"{serves} goes on serving, though the primary of {stage} is {model}@{primary}"
+        work.endpoints.set_state(endpoint.id, EndpointState.DEGRADED, because)
+
+
+def _place(work: Work, ref: VersionRef, stage: Stage, move: Move, why: str, *, action: str) -> None:
+    before = lifecycle(work, ref).stage
+    work.versions.place(ref, stage, move.at, move.promotion or None)
+    work.catalog.set_stage(ref, stage, move.at)
+    detail: dict[str, Plain] = {"promotion": move.promotion, **(move.detail or {})}
+    work.record.write(Entry(action, move.who, move.at, ref.model, ref.version, before, stage, why, detail))

@@ -1,0 +1,134 @@
+"""Where every version is, what serves, and what is still missing for the next stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.domain.approvals import ApprovalRequest
+from lockgate.domain.errors import NotFound
+from lockgate.domain.evidence import Quarantine
+from lockgate.domain.policy import Policy
+from lockgate.domain.promotion import Promotion
+from lockgate.domain.rules import judge
+from lockgate.domain.serving import Endpoint
+from lockgate.domain.stages import Stage
+from lockgate.domain.validation import Validation
+from lockgate.domain.verdict import Gate, Level
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.gather import gather, stored_facts
+from lockgate.usecases.ports import Lifecycle, Ports, Work
+
+NEXT = {Stage.NONE: Stage.STAGING, Stage.STAGING: Stage.PRODUCTION, Stage.ARCHIVED: Stage.STAGING}
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One version. `missing` holds the gates of `next_stage` that do not hold; `served_by` names environments."""
+
+    ref: VersionRef
+    stage: Stage
+    since: datetime
+    primary: bool
+    digest: str | None
+    aliases: tuple[str, ...]
+    quarantine: Quarantine | None
+    next_stage: Stage | None
+    missing: tuple[Gate, ...]
+    served_by: tuple[str, ...]
+    validation: Validation | None
+    provenance: str
+    open_promotion: Promotion | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model: its versions newest first, its endpoints, and the approvals it waits for."""
+
+    model: str
+    versions: tuple[VersionStatus, ...]
+    endpoints: tuple[Endpoint, ...]
+    pending: tuple[ApprovalRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """One line of the overview; `staging` and `production` are the primaries' numbers."""
+
+    model: str
+    versions: int
+    staging: int | None
+    production: int | None
+    endpoints: tuple[Endpoint, ...]
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Every model, and the policy in force (`builtin` when no file was applied)."""
+
+    models: tuple[ModelSummary, ...]
+    level: Level
+    policy_digest: str
+    builtin: bool
+
+
+def of_model(ports: Ports, model: str) -> ModelStatus:
+    """Everything about one model. Reads no artifact: a changed file shows at the next promotion. Raises NotFound."""
+    with ports.store.reading() as work:
+        if not work.catalog.has_model(model):
+            raise NotFound(f"Registered Model with name={model} not found", hint="lockgate status lists the models.")
+        policy, now = work.policies.in_force(), ports.clock.now()
+        endpoints = tuple(work.endpoints.of_model(model))
+        versions = tuple(_version(work, policy, row, endpoints, now) for row in work.versions.of_model(model))
+        waiting = tuple(request for request in work.approvals.pending() if request.ref.model == model)
+    return ModelStatus(model, versions, endpoints, waiting)
+
+
+def overview(ports: Ports) -> Overview:
+    """Every registered model that is no prompt, by name."""
+    with ports.store.reading() as work:
+        policy, text = work.policies.in_force(), work.policies.text()
+        waiting = work.approvals.pending()
+        models = tuple(_summary(work, model, waiting) for model in work.catalog.models())
+    return Overview(models, policy.level, policy.digest, text is None)
+
+
+def _version(work: Work, policy: Policy, row: Lifecycle, endpoints: Sequence[Endpoint], now: datetime) -> VersionStatus:
+    ref, target = row.ref, NEXT.get(row.stage)
+    missing: tuple[Gate, ...] = ()
+    if target is not None:
+        rules = policy.rules(ref.model, target)
+        evidence = gather(work, policy, ref, target, stored_facts(work, ref), now, archive_existing=True)
+        missing = judge(evidence, rules, policy.level_for(rules)).open
+    known = work.catalog.version(ref)
+    promotions = [promotion for promotion in work.promotions.open_of_model(ref.model) if promotion.ref == ref]
+    return VersionStatus(
+        ref=ref,
+        stage=row.stage,
+        since=row.since,
+        primary=row.primary,
+        digest=row.digest,
+        aliases=known.aliases if known is not None else (),
+        quarantine=row.quarantine,
+        next_stage=target,
+        missing=missing,
+        served_by=tuple(e.environment for e in endpoints if e.release is not None and e.release.ref == ref),
+        validation=work.validations.open_for(ref) or work.validations.latest(ref),
+        provenance=row.provenance,
+        open_promotion=promotions[0] if promotions else None,
+    )
+
+
+def _summary(work: Work, model: str, waiting: Sequence[ApprovalRequest]) -> ModelSummary:
+    rows = work.versions.of_model(model)
+    primaries = {row.stage: row.ref.version for row in rows if row.primary}
+    return ModelSummary(
+        model=model,
+        versions=len(rows),
+        staging=primaries.get(Stage.STAGING),
+        production=primaries.get(Stage.PRODUCTION),
+        endpoints=tuple(work.endpoints.of_model(model)),
+        pending=sum(1 for request in waiting if request.ref.model == model),
+    )
