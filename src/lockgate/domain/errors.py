@@ -71,3 +71,7 @@ class Failed(LockgateError):
 
 class Unavailable(LockgateError):
     """A process this needs does not answer: the server, the agent, the database."""
+
+
+class Unreadable(LockgateError):
+    """A version's artifacts cannot be read: missing, empty, outside the artifact store, or in a store we do not speak."""

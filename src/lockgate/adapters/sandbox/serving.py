@@ -1,0 +1,132 @@
+"""The real worker with the model under test, on a free port of the loopback, for as long as one examination lasts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lockgate.adapters.sandbox.program import Program, how_it_ended
+from lockgate.domain.manifest import Manifest, PinnedFile
+from lockgate.domain.serving import GroupState
+from lockgate.domain.validation import ExamineRequest
+from lockgate.wire.workers import CONTROL_SOCKET, STATUS_FILE, Command, WorkerConfig, WorkerStatus
+
+_HOST = "127.0.0.1"
+_CONTROL_SECONDS = 5.0
+_CACHED = re.compile(r"^sha256-([0-9a-f]{64})$")
+
+
+class Serving:
+    """A worker that was started and may become ready. `end` must be called, whatever happens."""
+
+    def __init__(self, python: str, request: ExamineRequest, scratch: Path) -> None:
+        self._folder = scratch
+        with socket.create_server((_HOST, 0), backlog=512) as listener:
+            self._port: int = listener.getsockname()[1]
+            ours, theirs = os.pipe()
+            # when we die, this end closes, and the worker ends itself
+            self._lifeline = theirs
+            arguments = [python, "-P", "-m", "lockgate.worker.examine_worker", str(ours)]
+            try:
+                self.program = Program(arguments, scratch, inherit=(ours, listener.fileno()))
+            except BaseException:
+                os.close(theirs)
+                raise
+            finally:
+                os.close(ours)
+            self.program.tell(self._config(request, listener.fileno()).encode())
+            self.program.tell_no_more()
+
+    def look(self) -> dict[str, Any] | None:
+        """`{"port": …}` as soon as it takes traffic, `{"because": …}` when it never will, None while it starts."""
+        code = self.program.code
+        if code is not None:
+            return {"because": self._why(code)}
+        told = self._ask(Command.HELLO)
+        if told is None or told.get("state") == GroupState.STARTING.value:
+            return None
+        if told.get("state") == GroupState.READY.value:
+            told = self._ask(Command.GO)
+        if told is not None and told.get("ok") and told.get("state") == GroupState.SERVING.value:
+            return {"port": self._port}
+        return None  # it failed: it will have ended when it is looked at again
+
+    def end(self) -> None:
+        """Kill the worker and all that it started."""
+        os.close(self._lifeline)
+        self.program.end()
+
+    def _config(self, request: ExamineRequest, listener_fd: int) -> WorkerConfig:
+        return WorkerConfig(
+            worker="validation",
+            endpoint="validation",
+            release="validation",
+            generation=0,
+            model=request.ref.model,
+            version=request.ref.version,
+            digest=_digest(Path(request.artifacts)),
+            artifacts=request.artifacts,
+            folder=str(self._folder),
+            host=_HOST,
+            port=self._port,
+            listener_fd=listener_fd,
+            timeout_seconds=max(1.0, request.time_limit.total_seconds()),
+        )
+
+    def _why(self, code: int) -> str:
+        try:
+            because = WorkerStatus.decode((self._folder / STATUS_FILE).read_bytes()).because
+        except (OSError, ValueError, TypeError):
+            because = ""
+        self.program.read_output()
+        return because or f"it ended with {how_it_ended(code)}. {self.program.last_words()}".strip()
+
+    def _ask(self, command: Command) -> dict[str, Any] | None:
+        """One question; None when it cannot be asked yet."""
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+                control.settimeout(_CONTROL_SECONDS)
+                # by way of the open folder: a path of a Unix socket has at most 107 bytes, ours may have more
+                control.connect(f"/proc/self/fd/{folder}/{CONTROL_SOCKET}")
+                control.sendall(json.dumps({"id": 1, "command": command.value}).encode() + b"\n")
+                return _line(control.recv)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(folder)
+
+
+def _line(receive: Callable[[int], bytes]) -> dict[str, Any] | None:
+    waiting = b""
+    while not waiting.endswith(b"\n"):
+        chunk = receive(4096)
+        if not chunk or len(waiting) > 64 * 1024:
+            return None
+        waiting += chunk
+    told = json.loads(waiting)
+    return told if isinstance(told, dict) else None
+
+
+def _digest(folder: Path) -> str:
+    """The digest that the worker must find: the one the folder is named by, so that an edited copy is noticed.
+
+    A folder outside the cache has no such name, and is hashed.
+    """
+    if named := _CACHED.match(folder.name):
+        return f"sha256:{named[1]}"
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return Manifest.of(_pinned(path, folder) for path in files).digest
+
+
+def _pinned(path: Path, folder: Path) -> PinnedFile:
+    with path.open("rb") as file:
+        return PinnedFile(
+            path.relative_to(folder).as_posix(), path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        )
