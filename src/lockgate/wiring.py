@@ -1,0 +1,107 @@
+"""The one place where adapters meet the use cases: what each process is made of. No logic lives here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lockgate.adapters.artifacts.local import LocalArtifacts
+from lockgate.adapters.policyfile import parse_policy as parse_policy_text
+from lockgate.adapters.processes.groups import ProcessGroups
+from lockgate.adapters.sandbox.process import ProcessSandbox
+from lockgate.adapters.sql.engine import make_engine
+from lockgate.adapters.sql.ledger import SqlAgentLedger
+from lockgate.adapters.sql.migrations import prepare as prepare_tables
+from lockgate.adapters.sql.queue import SqlQueue
+from lockgate.adapters.sql.store import SqlStore
+from lockgate.adapters.system import SortableIds, SystemClock
+from lockgate.config import Settings
+from lockgate.domain.errors import BadInput
+from lockgate.domain.identity import Who
+from lockgate.domain.policy import Policy
+from lockgate.usecases import apply_policy
+from lockgate.usecases.ports import Ports
+
+
+@dataclass(frozen=True)
+class Node:
+    """Everything one process on this machine may need, each part made when it is first asked for."""
+
+    settings: Settings
+    role: str
+
+    @cached_property
+    def store(self) -> SqlStore:
+        return SqlStore(make_engine(self.settings.database), self.parse_policy)
+
+    @cached_property
+    def artifacts(self) -> LocalArtifacts:
+        return LocalArtifacts(Path(self.settings.artifacts), self.settings.home / "cache")
+
+    @cached_property
+    def ports(self) -> Ports:
+        return Ports(
+            store=self.store,
+            queue=SqlQueue(self.store),
+            artifacts=self.artifacts,
+            clock=SystemClock(),
+            ids=SortableIds(),
+            owner=f"{self.role}@{socket.gethostname()}:{os.getpid()}",
+        )
+
+    @cached_property
+    def sandbox(self) -> ProcessSandbox:
+        return ProcessSandbox(self.settings.home / "scratch")
+
+    @cached_property
+    def groups(self) -> ProcessGroups:
+        return ProcessGroups(self.settings.home / "run" / "workers")
+
+    @cached_property
+    def ledger(self) -> SqlAgentLedger:
+        return SqlAgentLedger(self.store, agent=socket.gethostname())
+
+    def parse_policy(self, text: str | None) -> Policy:
+        """The policy a text says, None being the built-in one. Raises BadInput listing every fault."""
+        return parse_policy(text, self.settings)
+
+
+def parse_policy(text: str | None, settings: Settings) -> Policy:
+    """The policy a text says, on this node's ports unless the text names its own. Raises BadInput listing every fault."""
+    return parse_policy_text(text, ports=environment_ports(settings))
+
+
+def environment_ports(settings: Settings) -> dict[str, int]:
+    """The ports of the two built-in environments, which a policy file may overrule."""
+    return {"staging": settings.staging_port, "production": settings.production_port}
+
+
+def prepare(settings: Settings) -> None:
+    """Make our tables, or bring them up to date."""
+    prepare_tables(make_engine(settings.database))
+
+
+def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:
+    """The policy file's text and what it says; None without a file. Raises BadInput naming file, line and key."""
+    if settings.policy is None:
+        return None
+    try:
+        text = settings.policy.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"The policy file {settings.policy} cannot be read: {error}.", hint="Name it with --policy."
+        ) from None
+    return text, parse_policy(text, settings)
+
+
+def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
+    """Put the policy file in force; None without a file. Raises BadInput and changes nothing when it is broken."""
+    read = read_policy_file(settings)
+    if read is None:
+        return None
+    node = Node(settings, "prepare")
+    return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
+
