@@ -1,22 +1,21 @@
-"""The controller as a process: its parts, put together, until TERM or INT."""
+"""Running the controller as a process: it takes no port, and TERM or Ctrl-C end it after the step it is at."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType
-
-import structlog
-
-from lockgate.config import Settings
-from lockgate.controller.loop import Controller
-from lockgate.wiring import Node
-
-log = structlog.get_logger("lockgate.controller")
+from typing import Protocol
 
 
-def run(settings: Settings) -> None:
-    """Advance promotions and run validations until told to stop."""
+class Loop(Protocol):
+    """What looks, decides and acts until it is told to stop."""
+
+    def run(self, stop: threading.Event) -> None: ...
+
+
+def run_until_told(loop: Loop) -> None:
+    """Run the loop in this thread until TERM or INT. What it was at is taken over by the next controller."""
     stop = threading.Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:
@@ -24,7 +23,4 @@ def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    node = Node(settings, "controller")
-    log.info("started", owner=node.ports.owner)
-    Controller(node.ports, node.sandbox).run(stop)
-    log.info("stopped")
+    loop.run(stop)

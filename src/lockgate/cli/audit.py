@@ -1,0 +1,61 @@
+"""`lockgate audit`: reading the record, and proving that nobody edited it."""
+
+from __future__ import annotations
+
+import click
+
+from lockgate.cli import options, outcome, show
+
+
+@click.group(short_help="Read the record of everything that happened; verify it.")
+def audit() -> None:
+    """The record of everything that happened."""
+
+
+@audit.command(name="list", short_help="Show what happened, newest first.")
+@click.option("--model", type=options.MODEL, help="Of this model alone.")
+@click.option("--action", help="Of this action alone, for example promotion:done.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@options.asks
+def list_(model: str | None, action: str | None, limit: int, url: str | None, user: str | None, as_json: bool) -> None:
+    """Show what happened, newest first: when, who, what, about which version, from where to where, and why."""
+    from lockgate.wire.plain import to_json
+
+    entries = options.caller(url, user).client().audit(model, action, limit)
+    if as_json:
+        outcome.show_json({"entries": to_json(entries)})
+    elif not entries:
+        show.line("No entry matches.")
+    else:
+        rows = [
+            (f"{e.chain}#{e.number}", show.when(e.at), e.who, e.action, _about(e.model, e.version), _move(e.before, e.after), e.why)
+            for e in entries
+        ]
+        show.table(("entry", "at (UTC)", "who", "action", "about", "from, to", "why"), rows)
+
+
+@audit.command(short_help="Check that no entry was changed, dropped or reordered.")
+@options.asks
+def verify(url: str | None, user: str | None, as_json: bool) -> None:
+    """Check every chain of the record: each entry carries the hash of the one before. Exits 1 where it does not hold."""
+    from lockgate.wire.plain import to_json
+
+    found = options.caller(url, user).client().verify_audit()
+    if as_json:
+        outcome.show_json({**to_json(found), "holds": found.holds})
+    elif found.holds:
+        show.line(f"The record holds: {show.counted(found.entries, 'entry', 'entries')} checked, every link is in its place.")
+    else:
+        show.line(f"The record does NOT hold ({show.counted(found.entries, 'entry', 'entries')} checked):", err=True)
+        rows = [(b.chain, b.number, b.because) for b in found.breaks]
+        show.table(("chain", "entry", "what is wrong"), rows, err=True)
+    if not found.holds:
+        raise outcome.Ends(outcome.REFUSED)
+
+
+def _about(model: str, version: int | None) -> str:
+    return model if version is None else f"{model}@{version}"
+
+
+def _move(before: str, after: str) -> str:
+    return f"{before} → {after}" if before and after else after or before

@@ -1,0 +1,104 @@
+"""`lockgate server`, `controller` and `agent`: one process each, in the foreground, alone or as a child of `up`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockgate.cli import options, outcome
+from lockgate.cli.children import watch_parent
+
+if TYPE_CHECKING:
+    from lockgate.config import Settings
+
+LEAVE_LIMIT = 10.0
+
+_child = click.option("--child", is_flag=True, hidden=True, help="Standard input ends when the `up` that started it does.")
+
+
+@click.command(short_help="Run the server alone, in the foreground.")
+@options.processes
+@options.quiet_json
+@_child
+def server(child: bool, **told: Any) -> None:
+    """Run the server alone, in the foreground: MLflow's API and interface, and Lockgate's."""
+    settings = _begin(child, **told)
+    if not child:
+        _prepare(settings)
+    from lockgate.server.main import serve
+
+    serve(settings)
+
+
+@click.command(short_help="Run the controller alone, in the foreground.")
+@options.processes
+@options.quiet_json
+@_child
+def controller(child: bool, **told: Any) -> None:
+    """Run the controller alone, in the foreground: it advances promotions and validations."""
+    settings = _begin(child, **told)
+    from lockgate.controller.main import run
+
+    run(settings)
+
+
+@click.command(short_help="Run the agent alone, in the foreground.")
+@options.processes
+@options.quiet_json
+@_child
+def agent(child: bool, **told: Any) -> None:
+    """Run the agent alone, in the foreground: it owns the workers that answer predictions.
+
+    Ctrl-C and TERM stop the workers too; when it is killed they go on, and the next agent adopts them.
+    """
+    settings = _begin(False, **told)
+    from lockgate.agent.main import run
+
+    run(settings, watch_parent=child)
+
+
+@click.command(hidden=True, short_help="Make the tables and apply the policy file.")
+@options.processes
+@options.quiet_json
+def prepare(**told: Any) -> None:
+    """Make the tables and apply the policy file, if there is one."""
+    _prepare(options.settings(**told))
+
+
+def _begin(watched: bool, **told: Any) -> Settings:
+    from lockgate.cli.home import Home
+
+    if watched:
+        watch_parent(_terminate)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    settings = options.settings(**told)
+    Home(settings.home).prepare()
+    return settings
+
+
+def _prepare(settings: Settings) -> None:
+    from lockgate import wiring
+    from lockgate.domain.identity import Who
+
+    wiring.prepare(settings)
+    if settings.policy is not None:
+        wiring.apply_policy_file(settings, Who(name=settings.user, via="cli"))
+
+
+def _terminate() -> None:
+    """End as by TERM; whoever is not gone in time is ended the hard way, since nobody is left to do it."""
+    timer = threading.Timer(LEAVE_LIMIT, lambda: os._exit(outcome.REFUSED))
+    timer.daemon = True
+    timer.start()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(os.getpid(), signal.SIGTERM)
+

@@ -1,0 +1,143 @@
+"""`lockgate promote` and `lockgate rollback`: moving a version, and seeing it moved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from lockgate.cli import follow, options, outcome, show
+from lockgate.domain.stages import Stage
+from lockgate.domain.versions import VersionRef
+
+if TYPE_CHECKING:
+    from lockgate.sdk.client import Lockgate
+    from lockgate.wire.shapes import Endpoint, Promotion
+
+UNTIL_DONE = "until-done"
+_LENGTH = re.compile(r"^\d+(\.\d+)?(ms|s|m|h|d)$")
+
+
+class _Waits(click.Command):
+    """Lets `--wait` stand anywhere: it takes the next word only when that is a length of time."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        told = list(args)
+        for place, word in enumerate(told):
+            if word == "--wait" and not (place + 1 < len(told) and _LENGTH.match(told[place + 1])):
+                told[place] = f"--wait={UNTIL_DONE}"
+        return super().parse_args(ctx, told)
+
+
+def _read_wait(written: str) -> timedelta | str:
+    from lockgate.domain.durations import parse_duration
+
+    return UNTIL_DONE if written == UNTIL_DONE else parse_duration(written)
+
+
+_WAIT = options.Written("[DURATION]", _read_wait)
+
+
+@click.command(cls=_Waits, short_help="Move a version to Staging or Production.")
+@click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
+@click.option("--to", type=options.GATED_STAGE, required=True, help="Where to: staging or production.")
+@click.option("--reason", default="", help="Why; it goes on the record.")
+@click.option("--wait", type=_WAIT, help="See it through to its end, for at most DURATION (5m, 24h) if one is given.")
+@click.option("--keep-existing", is_flag=True, help="Leave the versions that are in the stage now where they are.")
+@options.asks
+def promote(
+    version: VersionRef, to: Stage, reason: str, wait: timedelta | str | None, keep_existing: bool,
+    url: str | None, user: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Move a version to Staging or Production, as soon as every gate holds.
+
+    Validations that are missing are run. Without --wait it watches for half a minute at most, and exits 8 when the move
+    waits for an approval or for time by then: it goes on at the server.
+    """
+    client = options.caller(url, user).client()
+    opened = client_promote(client, version, to, reason, archive_existing=not keep_existing)
+    limit = follow.SHORT_WAIT if wait is None else None if isinstance(wait, str) else wait.total_seconds()
+    ended = follow.to_its_end(client, opened, limit, quiet=as_json, patient=wait is not None)
+    _finish(client, ended, as_json=as_json)
+
+
+@click.command(cls=_Waits, short_help="Go back to the last known good release.")
+@click.argument("model", type=options.MODEL)
+@click.option("--reason", required=True, help="Why; it goes on the record.")
+@click.option("--to", type=int, metavar="VERSION", help="Go back to this version, where it qualifies.")
+@click.option("--environment", default="production", show_default=True, help="Where to go back.")
+@click.option("--wait", type=_WAIT, help="See it through to its end, for at most DURATION if one is given.")
+@options.asks
+def rollback(
+    model: str, reason: str, to: int | None, environment: str, wait: timedelta | str | None,
+    url: str | None, user: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Go back to the last known good release: one that served here, was approved and finished its bake.
+
+    The version it leaves is archived and quarantined: it needs a fresh approval to come back.
+    """
+    client = options.caller(url, user).client()
+    opened = client.rollback(model, reason, to=to, environment=environment)
+    limit = follow.SHORT_WAIT if wait is None else None if isinstance(wait, str) else wait.total_seconds()
+    _finish(client, follow.to_its_end(client, opened, limit, quiet=as_json, patient=True), as_json=as_json)
+
+
+def client_promote(client: Lockgate, ref: VersionRef, to: Stage, reason: str, *, archive_existing: bool) -> Promotion:
+    """Open or join the promotion; raises what it ended as when it is over at once and not done."""
+    return client.promote((ref.model, ref.version), to.value, reason=reason, archive_existing=archive_existing)
+
+
+def _finish(client: Lockgate, promotion: Promotion, *, as_json: bool) -> None:
+    from lockgate.sdk.outcome import outcome_of
+    from lockgate.wire.plain import to_json
+
+    if not promotion.is_over:
+        if as_json:
+            outcome.show_json(to_json(promotion))
+        else:
+            _tell_waiting(promotion)
+        raise outcome.Ends(outcome.WAITING)
+    outcome_of(promotion)
+    if as_json:
+        outcome.show_json(to_json(promotion))
+    else:
+        _tell_done(promotion, client.endpoints())
+
+
+def _tell_waiting(promotion: Promotion) -> None:
+    """What it waits for, and how to go on: it is no error."""
+    show.line(f"Waiting: the promotion of {promotion.ref} to {promotion.stage} is {follow.doing(promotion)}.")
+    stopping = [gate for gate in promotion.verdict.gates if gate.binds] if promotion.verdict else []
+    if stopping and promotion.state == "waiting":
+        show.line("")
+        show.gates(stopping)
+    show.line(f"It goes on at the server ({promotion.id}). See it through with: {follow.follow_command(promotion)}")
+
+
+def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
+    show.line(_outcome(promotion, endpoints))
+    verdict = promotion.verdict
+    if verdict is None or verdict.would_be == "holds" or promotion.kind == "rollback":
+        return
+    show.line("")
+    show.line(f"{show.counted(len(verdict.open), 'gate')} did not hold. Nothing was refused: the policy's level does not enforce them.")
+    show.gates(verdict.open)
+
+
+def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
+    serving = next(
+        (e for e in endpoints if e.model == promotion.model and e.version == promotion.version and e.url and _serves(e, promotion)),
+        None,
+    )
+    where = f", served at {serving.url}" if serving else ", served nowhere"
+    if promotion.kind == "rollback":
+        left = f" Version {promotion.leaves} is archived and quarantined." if promotion.leaves else ""
+        return f"Rolled back: {promotion.ref} is in {promotion.stage}{where}.{left}"
+    return f"Done: {promotion.ref} is in {promotion.stage}{where}."
+
+
+def _serves(endpoint: Endpoint, promotion: Promotion) -> bool:
+    return not promotion.endpoint or endpoint.generation >= promotion.generation

@@ -1,0 +1,102 @@
+"""Tables and sentences on a terminal or in a pipe: nothing that matters is cut, and nothing is read as markup."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 110
+_STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green", "failed": "red", "error": "red"}
+
+
+def console(*, err: bool = False) -> Console:
+    """A console for standard output or error, plain and of a fixed width where it is no terminal."""
+    stream: TextIO = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def line(text: str, *, err: bool = False) -> None:
+    """One sentence, never wrapped or cut: a command in it can be copied."""
+    console(err=err).print(Text(text), soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
+    """A table; a cell that does not fit goes on in the next line, and None is a dash."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for column in columns:
+        shown.add_column(column, overflow="fold", no_wrap=False)
+    for row in rows:
+        shown.add_row(*(_cell(value) for value in row))
+    console(err=err).print(shown)
+
+
+def gates(shown: Iterable[Any], *, err: bool = False) -> None:
+    """Gates with what was seen, what is required, the reason and, below the table, the next commands."""
+    listed = list(shown)
+    rows = [(gate.name, gate.standing, gate.seen, gate.required, gate.because) for gate in listed]
+    table(("gate", "answer", "seen", "required", "because"), rows, err=err)
+    nexts: dict[str, list[str]] = {}
+    for gate in listed:
+        if gate.next:
+            nexts.setdefault(gate.next, []).append(gate.name)
+    for number, (command, names) in enumerate(nexts.items()):
+        if number == 0:
+            line("Next:", err=err)
+        line(f"  {', '.join(names)}: {command}", err=err)
+
+
+def endpoints(found: Iterable[Any]) -> None:
+    """Endpoints, and below the table why one is not as it should be."""
+    listed = list(found)
+    rows = [(e.model, e.environment, e.version, e.state, e.url, e.generation) for e in listed]
+    table(("model", "environment", "version", "state", "url", "generation"), rows)
+    for endpoint in listed:
+        if endpoint.because:
+            line(f"{endpoint.model} in {endpoint.environment} is {endpoint.state}: {endpoint.because}")
+        if endpoint.state == "vacant":
+            line(f"  Stop it with: lockgate endpoints retire {endpoint.model} --environment {endpoint.environment}")
+
+
+def error(problem: Exception) -> None:
+    """An error that explains itself: what happened, the gates it names that do not hold, what to do next."""
+    line(str(getattr(problem, "message", problem)), err=True)
+    verdict = getattr(problem, "verdict", None)
+    judged = getattr(problem, "gates", ()) or getattr(verdict, "gates", ())
+    stopping = [gate for gate in judged if gate.binds]
+    hint = str(getattr(problem, "hint", ""))
+    if stopping:
+        line("", err=True)
+        gates(stopping, err=True)
+        if hint and all(hint != gate.next for gate in stopping):
+            line(f"  {hint}", err=True)
+    elif hint:
+        line(hint, err=True)
+
+
+def when(moment: datetime | None) -> str:
+    """A time to the second, in UTC."""
+    return "-" if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def short(digest: str | None) -> str:
+    """The beginning of a digest, enough to tell two apart."""
+    return "-" if not digest else digest.removeprefix("sha256:")[:12]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 version`, `2 versions`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _cell(value: Any) -> Text:
+    told = "-" if value is None or value == "" else str(value)
+    return Text(told, style=_STYLES.get(told, ""))

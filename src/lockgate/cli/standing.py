@@ -1,0 +1,105 @@
+"""`lockgate status`: where every version is, what serves, and what is still missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockgate.cli import follow, options, outcome, show
+from lockgate.cli.home import CHILDREN, UP
+
+if TYPE_CHECKING:
+    from lockgate.wire.shapes import ModelStatus, ModelSummary, Overview, VersionStatus
+
+
+@click.command(short_help="Show where every model, or one model's versions, stand.")
+@click.argument("model", type=options.MODEL, required=False)
+@options.asks
+def status(model: str | None, url: str | None, user: str | None, as_json: bool) -> None:
+    """Show all models on a line each; or of one MODEL each version: where it is, what serves it, what is still missing."""
+    from lockgate.wire.plain import to_json
+
+    caller = options.caller(url, user)
+    client = caller.client()
+    if model is not None:
+        found = client.status(model)
+        if as_json:
+            outcome.show_json(to_json(found))
+        else:
+            _tell_model(found)
+        return
+    overview = client.status()
+    processes = _processes(caller.url)
+    if as_json:
+        outcome.show_json({**to_json(overview), "processes": processes})
+    else:
+        _tell_overview(overview, processes, caller.url)
+
+
+def _tell_overview(found: Overview, processes: dict[str, str], url: str) -> None:
+    whose = "built in" if found.builtin else show.short(found.policy_digest)
+    show.line(f"{url}: {show.counted(len(found.models), 'model')}. Policy: {found.level} ({whose}).")
+    if processes:
+        show.line("Processes: " + ", ".join(f"{role} {state}" for role, state in processes.items()) + ".")
+    if not found.models:
+        show.line("No model is registered yet. With MLflow: log_model(…, registered_model_name='NAME')")
+        return
+    show.line("")
+    rows = [(m.model, m.versions, m.staging, m.production, _served(m), m.pending or None) for m in found.models]
+    show.table(("model", "versions", "staging", "production", "serves", "pending approvals"), rows)
+
+
+def _served(summary: ModelSummary) -> str:
+    return "\n".join(f"{e.environment}: {e.version if e.version is not None else '-'} ({e.state})" for e in summary.endpoints)
+
+
+def _processes(url: str) -> dict[str, str]:
+    """The processes of the `up` here, if it is the one that was asked."""
+    home = options.home_folder(None)
+    if home.told(UP).get("url") != url or home.recorded(UP) is None:
+        return {}
+    return {role: "runs" if home.recorded(role) else "does not run" for role in CHILDREN}
+
+
+def _tell_model(found: ModelStatus) -> None:
+    show.line(f"{found.model}: {show.counted(len(found.versions), 'version')}")
+    show.line("")
+    rows = [_row(version) for version in found.versions]
+    show.table(("version", "stage", "since (UTC)", "aliases", "serves in", "validation", "artifacts"), rows)
+    for version in found.versions:
+        _tell_version(version)
+    if found.endpoints:
+        show.line("")
+        show.endpoints(found.endpoints)
+    for request in found.pending:
+        show.line(f"{request.ref} waits for approval for {request.stage}; {request.asked_by} asked: {request.reason}")
+
+
+def _row(version: VersionStatus) -> tuple[Any, ...]:
+    stage = f"{version.stage} (primary)" if version.primary else version.stage
+    return (
+        version.version, stage, show.when(version.since), ", ".join(version.aliases), ", ".join(version.served_by),
+        version.validation.state if version.validation else None, show.short(version.digest),
+    )  # fmt: skip
+
+
+def _tell_version(version: VersionStatus) -> None:
+    if version.quarantine is not None:
+        show.line("")
+        show.line(
+            f"{version.ref} is quarantined since {show.when(version.quarantine.at)}: {version.quarantine.reason}. "
+            "It needs a fresh approval to come back."
+        )
+    if version.open_promotion is not None:
+        show.line("")
+        show.line(f"{version.ref} is on its way to {version.open_promotion.stage}: {follow.doing(version.open_promotion)}.")
+        show.line(f"  See it through with: {follow.follow_command(version.open_promotion)}")
+    if version.next_stage is None:
+        return
+    show.line("")
+    if version.missing:
+        show.line(f"Missing for {version.ref} to reach {version.next_stage}:")
+        show.gates(version.missing)
+    else:
+        show.line(f"Nothing is missing for {version.ref}: lockgate promote {version.ref} --to {version.next_stage.lower()}")
