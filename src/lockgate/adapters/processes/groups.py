@@ -1,0 +1,310 @@
+"""All worker groups of this machine: starting, commanding, finding them again, and ending them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from lockgate.adapters.processes.control import Unreachable
+from lockgate.adapters.processes.folder import RunFolder, WorkerRecord, last_words
+from lockgate.adapters.processes.group import Group, Member
+from lockgate.adapters.processes.ports import open_listener
+from lockgate.adapters.processes.process import Process, started_at
+from lockgate.adapters.processes.spawn import start, tell
+from lockgate.domain.errors import Unavailable
+from lockgate.domain.serving import GroupState
+from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
+from lockgate.wire.workers import CONTROL_SOCKET, LOOPBACK_HOSTS, Command, WorkerConfig
+
+_START_LIMIT_SECONDS = 300.0
+_STOP_LIMIT_SECONDS = 10.0
+_DRAIN_MARGIN_SECONDS = 10.0
+_GRACE_SECONDS = 30.0
+_ADOPTION_LIMIT_SECONDS = 10.0
+
+_log = structlog.get_logger("lockgate.agent")
+
+
+class ProcessGroups:
+    """Worker processes whose files are under `run` (usually `<home>/run/workers`).
+
+    One agent at a time: `adopt` raises Unavailable naming the other one. `hosts` are the names that requests may call
+    the endpoints by, besides the loopback ones; `*` allows any.
+    """
+
+    def __init__(self, run: Path, *, hosts: Sequence[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = run
+        self._hosts = (*LOOPBACK_HOSTS, *hosts)
+        self._clock = clock
+        self._listeners: dict[str, tuple[socket.socket, str]] = {}
+        self._groups: dict[tuple[str, str], Group] = {}
+        self._timeouts: dict[tuple[str, str], float] = {}
+        self._lock: int | None = None
+        self._opened: RunFolder | None = None
+
+    @property
+    def _folder(self) -> RunFolder:
+        if self._opened is None:
+            self._opened = RunFolder(self._path)
+        return self._opened
+
+    def adopt(self) -> None:
+        """Find the workers that an earlier agent left running, and take their listening sockets back.
+
+        Raises Unavailable when another agent runs on this folder.
+        """
+        self._take_the_lock()
+        for record in list(self._folder.records()):
+            process = Process.find(record.pid, record.started)
+            if process is None:
+                self._folder.remove(record.id)
+                continue
+            member = Member.of(record, process, self._path / record.id, self._clock())
+            if not self._heard_of(member):
+                # what cannot say whether it takes traffic must not go on taking it
+                _log.warning("ending a worker that does not answer", worker=record.id, pid=record.pid)
+                member.kill()
+            group = self._group(record.endpoint, record.release)
+            group.members[record.id] = member
+            group.wanted = max(group.wanted, len(group.members))
+            self._take_listener(member)
+            _log.info(
+                "adopted a worker", worker=record.id, pid=record.pid, endpoint=record.endpoint, state=member.state.value
+            )
+
+    def ports(self) -> dict[str, int]:
+        """The port of every endpoint whose listening socket is open."""
+        return {endpoint: listener.getsockname()[1] for endpoint, (listener, _) in self._listeners.items()}
+
+    def bind(self, endpoint: str, host: str, ports: Sequence[int]) -> int:
+        """Open the listening socket on the first free one of `ports` (0: any).
+
+        Raises Unavailable naming the owner when all are taken.
+        """
+        if endpoint in self._listeners:
+            return self.ports()[endpoint]
+        refusal: Unavailable | None = None
+        for port in ports:
+            try:
+                self._listeners[endpoint] = (open_listener(host, port), host)
+            except Unavailable as error:
+                refusal = refusal or error
+            else:
+                return self.ports()[endpoint]
+        raise refusal or Unavailable("No port is left to listen on.", hint="Choose another port.")
+
+    def look(self) -> Sequence[GroupSeen]:
+        """Every group as it is now. Groups that nobody wants any more disappear with their last worker."""
+        now = self._clock()
+        for key, group in list(self._groups.items()):
+            for member in list(group.members.values()):
+                self._look_at(group, member, now)
+            group.settled(now)
+            if group.leaving and not group.members:
+                del self._groups[key]
+        return [group.seen() for group in self._groups.values()]
+
+    def ensure(self, order: GroupOrder) -> bool:
+        """Start the workers that are missing, unless it is too soon after a failure. True when one was started."""
+        group = self._group(order.endpoint, order.release.id)
+        group.wanted, group.leaving = order.workers, False
+        self._timeouts[order.endpoint, order.release.id] = order.timeout_seconds
+        if order.endpoint not in self._listeners or not group.may_start(self._clock()):
+            return False
+        for _ in range(group.missing):
+            self._start(group, order)
+        return True
+
+    def go(self, endpoint: str, release: str) -> bool:
+        """Let every loaded worker of the group accept. True when all of them do."""
+        group = self._group(endpoint, release)
+        group.leaving = False
+        loaded = [m for m in group.members.values() if m.state not in (GroupState.STARTING, GroupState.FAILED)]
+        for member in loaded:
+            member.kill_at = None
+        return bool(loaded) and _each(member.ask(Command.GO) for member in loaded)
+
+    def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
+        """Let the group accept no more and leave when its connections are done. True when none accepts any more."""
+        group = self._group(endpoint, release)
+        group.leaving = True
+        limit = max(_GRACE_SECONDS, self._timeouts.get((endpoint, release), _GRACE_SECONDS)) + _DRAIN_MARGIN_SECONDS
+        return _each(
+            self._told_to_leave(member, Command.DRAIN, limit, forward=forward) for member in group.members.values()
+        )
+
+    def rest(self, endpoint: str, release: str) -> bool:
+        """Take a drain back: the group stays warm without accepting."""
+        group = self._group(endpoint, release)
+        group.leaving = False
+        for member in group.members.values():
+            member.kill_at = None
+        return _each(member.ask(Command.REST) for member in group.members.values())
+
+    def stop(self, endpoint: str, release: str) -> bool:
+        """End the group's workers after what they are answering now. A group without workers is forgotten at once."""
+        group = self._group(endpoint, release)
+        group.leaving = True
+        limit = self._timeouts.get((endpoint, release), _GRACE_SECONDS) + _STOP_LIMIT_SECONDS
+        return _each(self._told_to_leave(member, Command.STOP, limit) for member in group.members.values())
+
+    def close(self, endpoint: str) -> None:
+        """Close the listening socket."""
+        if endpoint in self._listeners:
+            self._listeners.pop(endpoint)[0].close()
+
+    def shut_down(self, grace_seconds: float) -> None:
+        """End every worker: gently, and by force what is left after `grace_seconds`."""
+        for group in list(self._groups.values()):
+            self.stop(group.endpoint, group.release)
+        until = self._clock() + grace_seconds
+        for group in self._groups.values():
+            for member in list(group.members.values()):
+                if not member.process.wait(until - self._clock()):
+                    _log.warning("a worker did not leave in time", worker=member.record.id, pid=member.record.pid)
+                    member.kill()
+                    member.process.wait(_STOP_LIMIT_SECONDS)
+        self.look()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget the workers and leave them running, for the next agent to adopt."""
+        for group in self._groups.values():
+            for member in group.members.values():
+                member.close()
+        self._groups.clear()
+        for endpoint in list(self._listeners):
+            self.close(endpoint)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _heard_of(self, member: Member) -> bool:
+        """Whether a found worker says how it is, or is too young to have a control socket."""
+        until = self._clock() + _ADOPTION_LIMIT_SECONDS
+        while member.process.alive and (self._path / member.record.id / CONTROL_SOCKET).exists():
+            if member.greet():
+                return True
+            if self._clock() > until:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _group(self, endpoint: str, release: str) -> Group:
+        return self._groups.setdefault((endpoint, release), Group(endpoint, release))
+
+    def _start(self, group: Group, order: GroupOrder) -> None:
+        listener, host = self._listeners[order.endpoint]
+        name, folder = self._folder.new_worker()
+        config = WorkerConfig(
+            worker=name,
+            endpoint=order.endpoint,
+            release=order.release.id,
+            generation=order.generation,
+            model=order.release.ref.model,
+            version=order.release.ref.version,
+            digest=order.release.digest,
+            artifacts=str(order.artifacts),
+            folder=str(folder.resolve()),
+            host=host,
+            port=listener.getsockname()[1],
+            listener_fd=listener.fileno(),
+            timeout_seconds=order.timeout_seconds,
+            hosts=(*self._hosts, host),
+        )
+        log = self._folder.new_log(name)
+        child = start(config, log)
+        process = Process.find(child.pid, started_at(child.pid) or 0)
+        if process is None:
+            child.kill()
+            child.wait()
+            self._folder.remove(name)
+            group.died(0.0, f"Its worker could not be started: {last_words(str(log))}", self._clock())
+            return
+        record = WorkerRecord(
+            name, child.pid, started_at(child.pid) or 0, order.endpoint, order.release.id, order.generation, str(log)
+        )
+        self._folder.write(record)
+        # only now does it learn what to do: no worker serves that is not on record
+        tell(child, config)
+        member = Member.of(record, process, folder, self._clock())
+        member.child = child
+        group.members[name] = member
+        _log.info(
+            "started a worker", worker=name, pid=child.pid, endpoint=order.endpoint, version=str(order.release.ref)
+        )
+
+    def _look_at(self, group: Group, member: Member, now: float) -> None:
+        if not member.process.alive:
+            self._bury(group, member, now)
+            return
+        member.greet()
+        late = member.state is GroupState.STARTING and now - member.since > _START_LIMIT_SECONDS
+        if late or (member.kill_at is not None and now > member.kill_at):
+            _log.warning(
+                "ending a worker that takes too long", worker=member.record.id, pid=member.record.pid, starting=late
+            )
+            member.kill()
+        if member.state in (GroupState.READY, GroupState.SERVING):
+            self._take_listener(member)
+
+    def _bury(self, group: Group, member: Member, now: float) -> None:
+        failure = self._folder.failure(member.record.id)
+        words = last_words(member.record.log)
+        because = f"Its worker {member.exit_reason()}" + (f" ({words})" if words else "")
+        del group.members[member.record.id]
+        member.close()
+        self._folder.remove(member.record.id)
+        asked_to = group.leaving or member.kill_at is not None or member.state is GroupState.DRAINING
+        _log.info(
+            "a worker is gone",
+            worker=member.record.id,
+            pid=member.record.pid,
+            asked_to=asked_to,
+            because=failure or because,
+        )
+        if failure and not group.leaving:
+            group.failed_to_load(failure, now)
+        elif not asked_to:
+            group.died(now - member.since, because, now)
+
+    def _told_to_leave(self, member: Member, command: Command, limit: float, **more: bool) -> bool:
+        if member.kill_at is None:
+            member.kill_at = self._clock() + limit
+        # one that has ended accepts no more either; one that has not bound its socket yet never did
+        return member.ask(command, **more) or not member.process.alive
+
+    def _take_listener(self, member: Member) -> None:
+        if member.record.endpoint in self._listeners:
+            return
+        with suppress(Unreachable, OSError):
+            listener = member.line.take_listener(1.0)
+            if listener is not None:
+                self._listeners[member.record.endpoint] = (listener, listener.getsockname()[0])
+
+    def _take_the_lock(self) -> None:
+        path = self._folder.path / "agent.lock"
+        held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.read(held, 32).decode() or "unknown"
+            os.close(held)
+            raise Unavailable(
+                f"Another agent already runs on {self._path} (process {other}).", hint="Stop it with `lockgate down`."
+            ) from None
+        os.ftruncate(held, 0)
+        os.write(held, str(os.getpid()).encode())
+        self._lock = held
+
+
+def _each(done: Iterable[bool]) -> bool:
+    """Whether all of them took effect; unlike `all`, it asks every one."""
+    return all(list(done))

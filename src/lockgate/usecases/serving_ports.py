@@ -1,0 +1,159 @@
+"""What the agent needs of the record and of the machine, and the facts the two give it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lockgate.domain.serving import DesiredEndpoint, GroupState, ObservedGroup, Release
+
+
+class AgentLedger(Protocol):
+    """The record, as far as an agent reads and writes it. Every method may raise when the database is away."""
+
+    def desired(self) -> Sequence[DesiredEndpoint]:
+        """Endpoints that aren't retired, and retired ones whose workers were still seen.
+
+        `endpoint.release` is the committed one, `endpoint.candidate` the one to warm beside it.
+        """
+        ...
+
+    def bound(self, endpoint: str, port: int) -> None:
+        """Record the port an endpoint got."""
+        ...
+
+    def report(self, observed: Sequence[ObservedGroup]) -> None:
+        """Record everything this agent sees now; what is missing here is gone."""
+        ...
+
+    def acknowledge(self, endpoint: str, generation: int) -> None:
+        """The committed release of that generation takes the traffic, and nobody else accepts."""
+        ...
+
+    def degrade(self, endpoint: str, because: str) -> None:
+        """What is seen has differed from what is committed for longer than a second; an empty text takes it back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOrder:
+    """What it takes to start one worker of a group."""
+
+    endpoint: str
+    release: Release
+    generation: int
+    workers: int
+    timeout_seconds: float
+    artifacts: Path
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """One live worker process."""
+
+    id: str
+    pid: int
+    state: GroupState
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSeen:
+    """One worker group. `failed` is one line, empty while starting is still tried; `wanted` is 0 once it may leave."""
+
+    endpoint: str
+    release: str
+    workers: tuple[WorkerSeen, ...]
+    wanted: int
+    failed: str = ""
+
+    def count(self, *states: GroupState) -> int:
+        """How many workers are in one of `states`."""
+        return sum(worker.state in states for worker in self.workers)
+
+    @property
+    def missing(self) -> int:
+        """How many workers of those wanted are not there."""
+        return max(0, self.wanted - len(self.workers))
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it takes traffic."""
+        return self.count(GroupState.SERVING) > 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether every wanted worker could take traffic now, or does."""
+        return self.count(GroupState.READY, GroupState.SERVING, GroupState.DRAINING) >= max(1, self.wanted)
+
+    @property
+    def state(self) -> GroupState:
+        """The group's state, as its least advanced worker allows; it serves as soon as one worker accepts."""
+        if self.accepts:
+            return GroupState.SERVING
+        if self.failed:
+            return GroupState.FAILED
+        if self.workers and self.count(GroupState.DRAINING) == len(self.workers):
+            return GroupState.DRAINING
+        if self.workers and not self.missing and self.count(GroupState.READY) == len(self.workers):
+            return GroupState.READY
+        return GroupState.STARTING
+
+
+class WorkerGroups(Protocol):
+    """The worker processes of this machine. Commands are safe to repeat and answer whether they took effect."""
+
+    def adopt(self) -> None:
+        """Find the workers that an earlier agent left running, and take their listening sockets back."""
+        ...
+
+    def ports(self) -> dict[str, int]:
+        """The port of every endpoint whose listening socket is open."""
+        ...
+
+    def bind(self, endpoint: str, host: str, ports: Sequence[int]) -> int:
+        """Open the listening socket on the first free one of `ports` (0: any).
+
+        Raises Unavailable naming the owner when all are taken.
+        """
+        ...
+
+    def look(self) -> Sequence[GroupSeen]:
+        """Every group as it is now. Groups that nobody wants any more disappear with their last worker."""
+        ...
+
+    def ensure(self, order: GroupOrder) -> bool:
+        """Start the workers that are missing, unless it is too soon after a failure."""
+        ...
+
+    def go(self, endpoint: str, release: str) -> bool:
+        """Let every loaded worker of the group accept. True when all of them do."""
+        ...
+
+    def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
+        """Let the group accept no more and leave when its connections are done. True when none accepts any more.
+
+        `forward`: another group has taken over, and what still arrives on old connections is passed to it.
+        """
+        ...
+
+    def rest(self, endpoint: str, release: str) -> bool:
+        """Take a drain back: the group stays warm without accepting."""
+        ...
+
+    def stop(self, endpoint: str, release: str) -> bool:
+        """End the group's workers after what they are answering now."""
+        ...
+
+    def close(self, endpoint: str) -> None:
+        """Close the listening socket."""
+        ...
+
+    def shut_down(self, grace_seconds: float) -> None:
+        """End every worker: gently, and by force what is left after `grace_seconds`."""
+        ...
+
+    def let_go(self) -> None:
+        """Forget the workers and leave them running, for the next agent to adopt."""
+        ...

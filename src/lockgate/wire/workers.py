@@ -1,0 +1,94 @@
+"""What an agent tells a worker at its start and over its control socket, and what it hears back.
+
+One JSON object a line. Every question carries an `id` that its answer repeats, so that an answer which comes too late
+is never taken for the answer to the next question.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+CONTROL_SOCKET = "control.sock"
+STATUS_FILE = "status.json"
+
+
+class Command(StrEnum):
+    """What a worker can be asked. `REST` takes a drain back: the worker stays, warm, without taking traffic."""
+
+    HELLO = "hello"
+    GO = "go"
+    DRAIN = "drain"
+    REST = "rest"
+    STOP = "stop"
+    LISTENER = "listener"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Everything one worker is told: who it is, what it holds, where it listens and its limits (seconds, bytes)."""
+
+    worker: str
+    endpoint: str
+    release: str
+    generation: int
+    model: str
+    version: int
+    digest: str
+    artifacts: str
+    folder: str
+    host: str
+    port: int
+    listener_fd: int
+    timeout_seconds: float = 60.0
+    threads: int = 1
+    queue_limit: int = 256
+    body_limit: int = 64 * 1024 * 1024
+    hosts: tuple[str, ...] = LOOPBACK_HOSTS
+    keep_alive_seconds: float = 75.0
+    # a little more than the 5 s after which httpx drops its own idle connections, so that both ends never close at once
+    idle_seconds: float = 7.0
+    grace_seconds: float = 30.0
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, raw: bytes) -> WorkerConfig:
+        """Read what `encode` wrote. Raises ValueError or TypeError when it is something else."""
+        told: dict[str, Any] = json.loads(raw)
+        told["hosts"] = tuple(told.get("hosts", LOOPBACK_HOSTS))
+        return cls(**told)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker about itself. `state` is the value of a `GroupState`; `because` is one line, empty unless it failed."""
+
+    worker: str
+    endpoint: str
+    release: str
+    generation: int
+    pid: int
+    state: str
+    host: str
+    port: int
+    because: str = ""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, raw: bytes) -> WorkerStatus:
+        """Read what `encode` wrote. Raises ValueError or TypeError when it is something else."""
+        return cls.of(json.loads(raw))
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> WorkerStatus:
+        """Read the fields of a status out of a larger answer."""
+        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if name in told})

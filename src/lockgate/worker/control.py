@@ -1,0 +1,93 @@
+"""The socket on which the owner of a worker asks and commands: JSON lines, same user only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from lockgate.wire.workers import CONTROL_SOCKET, Command
+
+_log = logging.getLogger("lockgate.worker")
+_LONGEST_LINE = 64 * 1024
+
+Handler = Callable[[Command, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Control:
+    """The listening end. `handle` gives the answers, `listener` the socket that the `listener` command sends along."""
+
+    def __init__(self, folder: Path, handle: Handler, listener: Callable[[], socket.socket | None]) -> None:
+        self._handle = handle
+        self._listener = listener
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._socket = _bound(folder)
+
+    async def serve(self) -> None:
+        """Answer for ever. Every connection is its own conversation."""
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self._socket)
+            connection.setblocking(False)
+            task = loop.create_task(self._converse(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _converse(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with connection:
+            if _user_of(connection) != os.getuid():
+                return
+            waiting = b""
+            try:
+                while data := await loop.sock_recv(connection, 4096):
+                    waiting += data
+                    if len(waiting) > _LONGEST_LINE:
+                        return
+                    *lines, waiting = waiting.split(b"\n")
+                    for line in lines:
+                        await self._answer(connection, line)
+            except OSError:
+                return  # the other end is gone, which is its right
+
+    async def _answer(self, connection: socket.socket, line: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        question = None
+        listener = None
+        try:
+            asked: dict[str, Any] = json.loads(line)
+            question = asked["id"]
+            command = Command(asked["command"])
+            told = await self._handle(command, asked)
+            listener = self._listener() if command is Command.LISTENER else None
+        except (ValueError, KeyError, TypeError) as error:
+            told = {"ok": False, "because": f"not a command: {error}"}
+        answer = json.dumps({"id": question, **told}).encode() + b"\n"
+        if listener is not None:
+            socket.send_fds(connection, [answer], [listener.fileno()])
+        else:
+            await loop.sock_sendall(connection, answer)
+
+
+def _bound(folder: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        # by way of the open folder: a path of a Unix socket has at most 107 bytes, a home may have more
+        listening.bind(f"/proc/self/fd/{held}/{CONTROL_SOCKET}")
+    finally:
+        os.close(held)
+    listening.listen(16)
+    return listening
+
+
+def _user_of(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    told: tuple[int, int, int] = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return told[1]
