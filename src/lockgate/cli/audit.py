@@ -28,7 +28,15 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
         show.line("No entry matches.")
     else:
         rows = [
-            (f"{e.chain}#{e.number}", show.when(e.at), e.who, e.action, _about(e.model, e.version), _move(e.before, e.after), e.why)
+            (
+                f"{e.chain}#{e.number}",
+                show.when(e.at),
+                e.who,
+                e.action,
+                _about(e.model, e.version),
+                _move(e.before, e.after),
+                e.why,
+            )
             for e in entries
         ]
         show.table(("entry", "at (UTC)", "who", "action", "about", "from, to", "why"), rows)
@@ -44,7 +52,9 @@ def verify(url: str | None, user: str | None, as_json: bool) -> None:
     if as_json:
         outcome.show_json({**to_json(found), "holds": found.holds})
     elif found.holds:
-        show.line(f"The record holds: {show.counted(found.entries, 'entry', 'entries')} checked, every link is in its place.")
+        show.line(
+            f"The record holds: {show.counted(found.entries, 'entry', 'entries')} checked, every link is in its place."
+        )
     else:
         show.line(f"The record does NOT hold ({show.counted(found.entries, 'entry', 'entries')} checked):", err=True)
         rows = [(b.chain, b.number, b.because) for b in found.breaks]

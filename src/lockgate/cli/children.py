@@ -29,7 +29,19 @@ _PASSED = frozenset(
     "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy "
     "no_proxy BOTO_CONFIG".split()
 )
-_PASSED_PREFIXES = ("LC_", "PYTHON", "COVERAGE_", "COV_", "LOCKGATE_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_", "OMP_", "OPENBLAS_")
+_PASSED_PREFIXES = (
+    "LC_",
+    "PYTHON",
+    "COVERAGE_",
+    "COV_",
+    "LOCKGATE_",
+    "MLFLOW_",
+    "AWS_",
+    "AZURE_",
+    "GOOGLE_",
+    "OMP_",
+    "OPENBLAS_",
+)
 
 
 def environment(told: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:

@@ -68,10 +68,18 @@ def _serving(found: Plan) -> str:
 
 @click.command(short_help="Run the validation suite on a version.")
 @click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
-@click.option("--wait", type=options.DURATION, default=VALIDATION_WAIT, show_default=True, help="How long to wait for the results.")
+@click.option(
+    "--wait",
+    type=options.DURATION,
+    default=VALIDATION_WAIT,
+    show_default=True,
+    help="How long to wait for the results.",
+)
 @click.option("--no-wait", is_flag=True, help="Only put it in the queue.")
 @options.asks
-def validate(version: VersionRef, wait: timedelta, no_wait: bool, url: str | None, user: str | None, as_json: bool) -> None:
+def validate(
+    version: VersionRef, wait: timedelta, no_wait: bool, url: str | None, user: str | None, as_json: bool
+) -> None:
     """Run the validation suite on a version's own artifacts and show the results.
 
     Exits 0 when every test passed, 1 when one failed, 8 when it is not over yet.

@@ -36,7 +36,9 @@ Tell = Callable[[str], None]
 def doing(promotion: Promotion) -> str:
     """What a promotion does now, for a person."""
     told = next((text for state, text in _DOING.items() if state.value == promotion.state), promotion.state)
-    return f"{told}: {promotion.because}" if promotion.because and promotion.state in ("waiting", "validating") else told
+    return (
+        f"{told}: {promotion.because}" if promotion.because and promotion.state in ("waiting", "validating") else told
+    )
 
 
 def to_its_end(client: Lockgate, opened: Promotion, limit: float | None, *, quiet: bool, patient: bool) -> Promotion:
@@ -63,7 +65,11 @@ def follow_command(promotion: Promotion) -> str:
 def waits_for_people(promotion: Promotion) -> bool:
     """Whether it stands still until somebody decides."""
     verdict = promotion.verdict
-    return promotion.state == "waiting" and verdict is not None and any(g.binds and g.name in _PEOPLE for g in verdict.gates)
+    return (
+        promotion.state == "waiting"
+        and verdict is not None
+        and any(g.binds and g.name in _PEOPLE for g in verdict.gates)
+    )
 
 
 def _watch(client: Lockgate, opened: Promotion, limit: float | None, patient: bool, tell: Tell) -> Promotion:

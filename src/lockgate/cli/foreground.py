@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 LEAVE_LIMIT = 10.0
 
-_child = click.option("--child", is_flag=True, hidden=True, help="Standard input ends when the `up` that started it does.")
+_child = click.option(
+    "--child", is_flag=True, hidden=True, help="Standard input ends when the `up` that started it does."
+)
 
 
 @click.command(short_help="Run the server alone, in the foreground.")
@@ -44,6 +46,8 @@ def server(child: bool, **told: Any) -> None:
 def controller(child: bool, **told: Any) -> None:
     """Run the controller alone, in the foreground: it advances promotions and validations."""
     settings = _begin(child, **told)
+    if not child:
+        _prepare(settings)
     from lockgate.controller.main import run
 
     run(settings)
@@ -58,7 +62,10 @@ def agent(child: bool, **told: Any) -> None:
 
     Ctrl-C and TERM stop the workers too; when it is killed they go on, and the next agent adopts them.
     """
+    # the agent watches for the end of `up` itself: it leaves its workers then, and ends them on TERM
     settings = _begin(False, **told)
+    if not child:
+        _prepare(settings)
     from lockgate.agent.main import run
 
     run(settings, watch_parent=child)
@@ -77,9 +84,7 @@ def _begin(watched: bool, **told: Any) -> Settings:
 
     if watched:
         watch_parent(_terminate)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = options.settings(**told)
     Home(settings.home).prepare()
     return settings
@@ -101,4 +106,3 @@ def _terminate() -> None:
     timer.start()
     with contextlib.suppress(ProcessLookupError):
         os.kill(os.getpid(), signal.SIGTERM)
-

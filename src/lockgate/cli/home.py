@@ -44,7 +44,8 @@ class Home:
                 folder.chmod(0o700)
         except OSError as error:
             raise BadInput(
-                f"{self.path} cannot be used as home: {error.strerror}.", hint="Give a folder you own: lockgate up --home DIR."
+                f"{self.path} cannot be used as home: {error.strerror}.",
+                hint="Give a folder you own: lockgate up --home DIR.",
             ) from None
 
     @contextlib.contextmanager

@@ -71,7 +71,9 @@ def listener(port: int) -> Identity | None:
 
 
 def _ps(pid: int, column: str) -> str:
-    asked = subprocess.run(["ps", "-o", column, "-p", str(pid)], capture_output=True, text=True, check=False, timeout=10)
+    asked = subprocess.run(
+        ["ps", "-o", column, "-p", str(pid)], capture_output=True, text=True, check=False, timeout=10
+    )
     return asked.stdout.strip()
 
 
@@ -100,7 +102,11 @@ def _listening_inodes(table: str, port: int) -> list[str]:
 def _listener_lsof(port: int) -> int | None:
     try:
         asked = subprocess.run(
-            ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"], capture_output=True, text=True, check=False, timeout=10
+            ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -123,13 +123,19 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
     if verdict is None or verdict.would_be == "holds" or promotion.kind == "rollback":
         return
     show.line("")
-    show.line(f"{show.counted(len(verdict.open), 'gate')} did not hold. Nothing was refused: the policy's level does not enforce them.")
+    show.line(
+        f"{show.counted(len(verdict.open), 'gate')} did not hold. Nothing was refused: the policy's level does not enforce them."
+    )
     show.gates(verdict.open)
 
 
 def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
     serving = next(
-        (e for e in endpoints if e.model == promotion.model and e.version == promotion.version and e.url and _serves(e, promotion)),
+        (
+            e
+            for e in endpoints
+            if e.model == promotion.model and e.version == promotion.version and e.url and _serves(e, promotion)
+        ),
         None,
     )
     where = f", served at {serving.url}" if serving else ", served nowhere"

@@ -73,18 +73,26 @@ class Caller:
 
 def as_json(command: F) -> F:
     """Add --json."""
-    return click.option("--json", "as_json", is_flag=True, help="Answer with JSON on standard output, errors too.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Answer with JSON on standard output, errors too.")(
+        command
+    )
 
 
 def quiet_json(command: F) -> F:
     """Add --json to a command that answers nothing itself: only its errors are JSON then."""
-    return click.option("--json", is_flag=True, expose_value=False, help="Print an error as JSON on standard output.")(command)
+    return click.option("--json", is_flag=True, expose_value=False, help="Print an error as JSON on standard output.")(
+        command
+    )
 
 
 def asks(command: F) -> F:
     """Add --url, --as and --json: the command goes through the server, in the caller's name."""
-    command = click.option("--url", help="The server. [LOCKGATE_URL, MLFLOW_TRACKING_URI, the one of ./.lockgate, port 5000]")(command)
-    command = click.option("--as", "user", metavar="NAME", help="Act under this name. [LOCKGATE_USER, else your login]")(command)
+    command = click.option(
+        "--url", help="The server. [LOCKGATE_URL, MLFLOW_TRACKING_URI, the one of ./.lockgate, port 5000]"
+    )(command)
+    command = click.option(
+        "--as", "user", metavar="NAME", help="Act under this name. [LOCKGATE_USER, else your login]"
+    )(command)
     return as_json(command)
 
 
@@ -104,7 +112,9 @@ def home_folder(home: str | None) -> Home:
 
 def home_option(command: F) -> F:
     """Add --home."""
-    return click.option("--home", metavar="DIR", help=f"Where everything is kept. [LOCKGATE_HOME, else ./{DEFAULT_HOME}]")(command)
+    return click.option(
+        "--home", metavar="DIR", help=f"Where everything is kept. [LOCKGATE_HOME, else ./{DEFAULT_HOME}]"
+    )(command)
 
 
 def processes(command: F) -> F:

@@ -126,8 +126,20 @@ def _bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _plain(kind: str, message: str, hint: str, code: int, **more: Any) -> dict[str, Any]:
-    return {"error": {"kind": kind, "message": message, "hint": hint, "promotion": "", "gates": [], "exit_code": code, **more}}
+    return {
+        "error": {
+            "kind": kind,
+            "message": message,
+            "hint": hint,
+            "promotion": "",
+            "gates": [],
+            "exit_code": code,
+            **more,
+        }
+    }
 
 
 def _gate(gate: Any) -> dict[str, str]:
-    return {name: str(getattr(gate, name)) for name in ("name", "standing", "level", "because", "seen", "required", "next")}
+    return {
+        name: str(getattr(gate, name)) for name in ("name", "standing", "level", "because", "seen", "required", "next")
+    }

@@ -30,7 +30,9 @@ def init(file: str, as_json: bool) -> None:
     except FileExistsError:
         raise Conflict(f"{path} is there already.", hint=f"Look at it with: lockgate policy check {file}") from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}.", hint="Name another one: lockgate init --policy FILE") from None
+        raise BadInput(
+            f"{path} cannot be written: {error.strerror}.", hint="Name another one: lockgate init --policy FILE"
+        ) from None
     if as_json:
         outcome.show_json({"policy": str(path)})
         return
@@ -68,7 +70,9 @@ def read(file: Path) -> Policy:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         because = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise BadInput(f"The policy file {file} cannot be read: {because}.", hint="Write one with: lockgate init") from None
+        raise BadInput(
+            f"The policy file {file} cannot be read: {because}.", hint="Write one with: lockgate init"
+        ) from None
     try:
         return wiring.parse_policy(text, options.settings(policy=file))
     except BadInput as wrong:

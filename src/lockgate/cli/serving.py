@@ -20,7 +20,9 @@ def endpoints(context: click.Context, url: str | None, user: str | None, as_json
     if as_json:
         outcome.show_json({"endpoints": to_json(found)})
     elif not found:
-        show.line("Nothing is served. An endpoint begins with the first promotion: lockgate promote MODEL@VERSION --to staging")
+        show.line(
+            "Nothing is served. An endpoint begins with the first promotion: lockgate promote MODEL@VERSION --to staging"
+        )
     else:
         show.endpoints(found)
 
@@ -62,7 +64,16 @@ def status(model: str, url: str | None, user: str | None, as_json: bool) -> None
         show.line(f"{model} has had no rollout.")
     else:
         rows = [
-            (r.environment, r.from_version, r.to_version, r.state, show.when(r.started), show.when(r.ended), r.because, r.id)
+            (
+                r.environment,
+                r.from_version,
+                r.to_version,
+                r.state,
+                show.when(r.started),
+                show.when(r.ended),
+                r.because,
+                r.id,
+            )
             for r in found
         ]
         show.table(("environment", "from", "to", "state", "began (UTC)", "ended (UTC)", "because", "promotion"), rows)

@@ -51,7 +51,9 @@ def _tell_overview(found: Overview, processes: dict[str, str], url: str) -> None
 
 
 def _served(summary: ModelSummary) -> str:
-    return "\n".join(f"{e.environment}: {e.version if e.version is not None else '-'} ({e.state})" for e in summary.endpoints)
+    return "\n".join(
+        f"{e.environment}: {e.version if e.version is not None else '-'} ({e.state})" for e in summary.endpoints
+    )
 
 
 def _processes(url: str) -> dict[str, str]:
@@ -93,7 +95,9 @@ def _tell_version(version: VersionStatus) -> None:
         )
     if version.open_promotion is not None:
         show.line("")
-        show.line(f"{version.ref} is on its way to {version.open_promotion.stage}: {follow.doing(version.open_promotion)}.")
+        show.line(
+            f"{version.ref} is on its way to {version.open_promotion.stage}: {follow.doing(version.open_promotion)}."
+        )
         show.line(f"  See it through with: {follow.follow_command(version.open_promotion)}")
     if version.next_stage is None:
         return
@@ -102,4 +106,6 @@ def _tell_version(version: VersionStatus) -> None:
         show.line(f"Missing for {version.ref} to reach {version.next_stage}:")
         show.gates(version.missing)
     else:
-        show.line(f"Nothing is missing for {version.ref}: lockgate promote {version.ref} --to {version.next_stage.lower()}")
+        show.line(
+            f"Nothing is missing for {version.ref}: lockgate promote {version.ref} --to {version.next_stage.lower()}"
+        )

@@ -98,7 +98,9 @@ def refuse_taken_ports(settings: Settings, policy: Policy | None, home: Home) ->
             continue
         whose = f"process {owner.pid} ({owner.command[:160]})" if owner else "a process that this account may not see"
         how = "--port N" if port == settings.port else "--staging-port N or --production-port N"
-        raise Failed(f"Port {port} is taken by {whose}.", hint=f"End that process, or choose another port: lockgate up {how}")
+        raise Failed(
+            f"Port {port} is taken by {whose}.", hint=f"End that process, or choose another port: lockgate up {how}"
+        )
 
 
 def environment_ports(settings: Settings, policy: Policy | None) -> dict[int, str]:

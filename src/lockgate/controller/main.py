@@ -5,17 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockgate.config import Settings
 
 
-class Loop(Protocol):
-    """What looks, decides and acts until it is told to stop."""
+def run(settings: Settings) -> None:
+    """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
+    from lockgate.controller.loop import Controller
+    from lockgate.wiring import Node
 
-    def run(self, stop: threading.Event) -> None: ...
-
-
-def run_until_told(loop: Loop) -> None:
-    """Run the loop in this thread until TERM or INT. What it was at is taken over by the next controller."""
     stop = threading.Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:
@@ -23,4 +23,5 @@ def run_until_told(loop: Loop) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    loop.run(stop)
+    node = Node(settings, "controller")
+    Controller(node.ports, node.sandbox).run(stop)
