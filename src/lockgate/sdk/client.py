@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from types import TracebackType
 from typing import TypeAlias, overload
 
@@ -24,6 +25,9 @@ DEFAULT_URL = "http://127.0.0.1:5000"
 
 Version: TypeAlias = str | tuple[str, int]
 """One version of one model: `"fraud@7"` or `("fraud", 7)`."""
+
+# the last @ or / counts: MLflow allows an @ in a model's name
+_WRITTEN = re.compile(r"(?P<model>[^/:]+)[@/](?P<version>[0-9]{1,10})", re.DOTALL)
 
 
 class Lockgate:
@@ -227,9 +231,9 @@ def _default_who() -> str:
 
 def _read_version(version: object) -> tuple[str, int]:
     if isinstance(version, str):
-        model, slash, number = version.removeprefix("models:/").replace("@", "/").rpartition("/")
-        if slash and model and "/" not in model and number.isascii() and number.isdecimal():
-            return model, int(number)
+        found = _WRITTEN.fullmatch(version.removeprefix("models:/"))
+        if found:
+            return found["model"], int(found["version"])
     elif isinstance(version, tuple) and [type(part) for part in version] == [str, int]:
         return version
     raise BadRequest(f"{version!r} does not name a model version.", hint='Write it as "fraud@7" or ("fraud", 7).')

@@ -12,6 +12,7 @@ from lockgate import __version__
 from lockgate.sdk.errors import (
     BadRequest,
     Conflict,
+    Failed,
     Forbidden,
     LockgateError,
     NotFound,
@@ -25,7 +26,18 @@ from lockgate.wire.shapes import Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-_BY_STANDING: dict[str, type[LockgateError]] = {"fails": Refused, "waits": Waiting}
+_BY_KIND: dict[str, type[LockgateError]] = {
+    "bad_input": BadRequest,
+    "not_found": NotFound,
+    "forbidden": Forbidden,
+    "refused": Refused,
+    "waits": Waiting,
+    "conflict": Conflict,
+    "unreadable": Conflict,
+    "failed": Failed,
+    "unavailable": Unreachable,
+}
+# the server's doors answer before our API does, in the form of MLflow's
 _BY_CODE: dict[str, type[LockgateError]] = {
     "PERMISSION_DENIED": Forbidden,
     "UNAUTHENTICATED": Forbidden,
@@ -104,11 +116,9 @@ class Http:
         except WrongShape:
             return self._stranger(response)
         detail = problem.lockgate
-        kind = _BY_STANDING.get(detail.standing) or _BY_CODE.get(problem.error_code, LockgateError)
+        kind = _BY_KIND.get(detail.kind) or _BY_CODE.get(problem.error_code, LockgateError)
         return kind(problem.message, hint=problem.hint or detail.next, gates=detail.gates, promotion=detail.promotion)
 
     def _stranger(self, response: httpx2.Response) -> Unreachable:
         message = f"{self._url} answered {response.status_code}, and not as a Lockgate server does."
         return Unreachable(message, hint="Is this the address of a Lockgate server? Set LOCKGATE_URL.")
-
-

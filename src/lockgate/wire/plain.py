@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from functools import cache
@@ -20,12 +20,16 @@ _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
 class WrongShape(ValueError):
-    """The JSON is not what was expected: `where` is the path of the field, `expected` what should be there."""
+    """The JSON is not what was expected. `where` is the path of the field, empty for the whole."""
 
-    def __init__(self, where: str, expected: str, found: object) -> None:
-        super().__init__(f"{where or 'the body'}: expected {expected}, found {_short(found)}")
+    def __init__(self, where: str, wrong: str) -> None:
+        super().__init__(f"{where}: {wrong}" if where else wrong)
         self.where = where
-        self.expected = expected
+
+    @classmethod
+    def found(cls, where: str, expected: str, found: object) -> WrongShape:
+        """Something else than expected stands there."""
+        return cls(where, f"expected {expected}, found {_short(found)}")
 
 
 def to_json(value: Any) -> Any:
@@ -49,19 +53,23 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no place on the wire")
 
 
-def from_json(shape: type[T], plain: Any) -> T:
+def from_json(shape: type[T], plain: Any, *, strict: bool = False) -> T:
     """The value of dataclass `shape` that `to_json` turned into `plain`.
 
-    Raises WrongShape naming the field, what was expected there and what was found.
+    Raises WrongShape naming the field, what was expected there and what was found; with `strict` also on a field that
+    the shape does not have.
     """
-    made: T = _read(shape, plain, "")
+    wanted: Any = shape
+    if strict and isinstance(plain, dict):
+        _refuse_unknown([field.name for field, _ in _fields_of(wanted)], plain)
+    made: T = _read(wanted, plain, "")
     return made
 
 
-def list_from_json(shape: type[T], plain: Any) -> tuple[T, ...]:
-    """As from_json, for a list of them."""
-    made: tuple[T, ...] = _read(tuple[shape, ...], plain, "")  # type: ignore[valid-type]
-    return made
+def _refuse_unknown(known: list[str], plain: dict[str, Any]) -> None:
+    for name in plain:
+        if name not in known:
+            raise WrongShape(name, f"there is no such field; known are {', '.join(known)}")
 
 
 def _read(wanted: Any, plain: Any, where: str) -> Any:
@@ -94,7 +102,9 @@ def _read_shape(shape: Any, plain: dict[str, Any], where: str) -> Any:
         if field.name in plain:
             given[field.name] = _read(hint, plain[field.name], _under(where, field.name))
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise WrongShape(_under(where, field.name), "a value", None)
+            # nothing is there, and what reads it says what should be
+            _read(hint, None, _under(where, field.name))
+            raise WrongShape(_under(where, field.name), "it is missing")
     return shape(**given)
 
 
@@ -106,7 +116,7 @@ def _read_scalar(wanted: Any, plain: Any, where: str) -> Any:
     if wanted is datetime:
         return _read_time(plain, where)
     if isinstance(plain, bool):
-        raise WrongShape(where, "a number", plain)
+        raise WrongShape.found(where, "a number", plain)
     if wanted is int:
         return _must_be(int, "a whole number", plain, where)
     if wanted is float:
@@ -123,22 +133,23 @@ def _read_time(plain: Any, where: str) -> datetime:
     except ValueError as error:
         if isinstance(error, WrongShape):
             raise
-        raise WrongShape(where, expected, plain) from None
+        raise WrongShape.found(where, expected, plain) from None
     if found.tzinfo is None:
-        raise WrongShape(where, expected, plain)
+        raise WrongShape.found(where, expected, plain)
     return found
 
 
 def _must_be(wanted: Any, expected: str, plain: Any, where: str) -> Any:
     if not isinstance(plain, wanted):
-        raise WrongShape(where, expected, plain)
+        raise WrongShape.found(where, expected, plain)
     return plain
 
 
 @cache
-def _fields_of(shape: Any) -> tuple[tuple[Field[Any], Any], ...]:
-    hints = get_type_hints(shape)
-    return tuple((field, hints[field.name]) for field in fields(shape))
+def _fields_of(shape: Hashable) -> tuple[tuple[Field[Any], Any], ...]:
+    wanted: Any = shape
+    hints = get_type_hints(wanted)
+    return tuple((field, hints[field.name]) for field in fields(wanted))
 
 
 def _name_of(value: float) -> str:

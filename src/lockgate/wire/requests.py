@@ -10,15 +10,15 @@ PREFIX = "/api/lockgate/v1"
 # Who asks, percent-encoded UTF-8. Without users it is a claim, and stands on the record as one.
 USER_HEADER = "X-Lockgate-User"
 
-# read by the API's validator: no unknown field, and no guessing ("7" is not 7)
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+# read by what writes the API's description: there is no other field
+_CLOSED: dict[str, Any] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True)
 class PlanAsk:
     """What would a promotion of this version to stage `to` do now?"""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     version: int
@@ -30,7 +30,7 @@ class PlanAsk:
 class PromotionAsk:
     """Move this version to stage `to`. A lasting promotion waits for approvals and time; another is refused."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     version: int
@@ -44,7 +44,7 @@ class PromotionAsk:
 class ValidationAsk:
     """Run the suite on this version."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     version: int
@@ -54,7 +54,7 @@ class ValidationAsk:
 class ApprovalAsk:
     """Ask for a yes to moving this version into stage `to`."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     version: int
@@ -66,7 +66,7 @@ class ApprovalAsk:
 class DecisionAsk:
     """Answer the pending request for this version and stage. A rejection needs a comment."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     version: int
@@ -79,7 +79,7 @@ class DecisionAsk:
 class RollbackAsk:
     """Go back to the last known good release, or to version `to` where it qualifies."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     model: str
     reason: str
@@ -91,7 +91,7 @@ class RollbackAsk:
 class RetireAsk:
     """Stop an endpoint whose version left its stage."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     environment: str
     model: str
@@ -101,6 +101,6 @@ class RetireAsk:
 class PolicyText:
     """A policy file's text."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = _CLOSED
 
     text: str

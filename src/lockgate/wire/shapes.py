@@ -444,8 +444,12 @@ class AuditList:
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """The part of an error that is Lockgate's own: the promotion it is about, its standing, gates and next command."""
+    """The part of an error that is Lockgate's own: the promotion it is about, its standing, gates and next command.
 
+    `kind` is bad_input, not_found, forbidden, refused, waits, conflict, failed, unreadable, unavailable or internal.
+    """
+
+    kind: str = ""
     promotion: str = ""
     standing: str = ""
     gates: tuple[Gate, ...] = ()

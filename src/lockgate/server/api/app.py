@@ -1,0 +1,56 @@
+"""Lockgate's own API as one application: its routes, its description and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
+
+from lockgate import __version__
+from lockgate.domain.policy import Policy
+from lockgate.server.api import approvals, evidence, moves, record, standing
+from lockgate.server.api.asking import known_query_only
+from lockgate.server.api.faults import add_faults
+from lockgate.usecases.ports import Ports
+from lockgate.wire.requests import PREFIX
+from lockgate.wire.shapes import Problem
+
+ABOUT = (
+    "Every error has the shape of Problem. The caller's name comes in the header X-Lockgate-User. "
+    "An answer of 202 means that the work goes on: follow it by its id."
+)
+
+
+def create_api(
+    ports: Ports, *, parse_policy: Callable[[str | None], Policy], serving_host: str = "127.0.0.1"
+) -> ASGIApp:
+    """The API over these ports, to be mounted at PREFIX.
+
+    `parse_policy` reads a policy file's text and raises BadInput; `serving_host` is the host in the endpoints' URLs.
+    The caller is what `lockgate.server.identity.caller` says.
+    """
+    app = FastAPI(
+        title="Lockgate",
+        version=__version__,
+        description=ABOUT,
+        openapi_url="/openapi.json",
+        # their pages load scripts from elsewhere, and this server may have no way there
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        servers=[{"url": PREFIX}],
+        root_path_in_servers=False,
+        dependencies=[Depends(known_query_only)],
+        responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
+    )
+    add_faults(app, lambda: ports.ids.new("err"))
+    for router in (
+        standing.routes(ports, serving_host),
+        moves.routes(ports),
+        evidence.routes(ports),
+        approvals.routes(ports),
+        record.routes(ports, parse_policy),
+    ):
+        app.include_router(router)
+    return app

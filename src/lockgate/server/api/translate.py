@@ -1,0 +1,225 @@
+"""From what is true inside to the shapes that cross the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from lockgate.domain import approvals, audit, evidence, identity, promotion, serving, validation, verdict, versions
+from lockgate.usecases import plan as plans
+from lockgate.usecases import status as statuses
+from lockgate.usecases.ports import Recorded, Work
+from lockgate.wire import shapes
+
+
+def who(of: identity.Who) -> shapes.Who:
+    """A caller."""
+    return shapes.Who(of.name, of.verified, of.via)
+
+
+def gate(of: verdict.Gate) -> shapes.Gate:
+    """One gate."""
+    return shapes.Gate(of.name, of.standing.value, of.level.value, of.because, of.seen, of.required, of.next)
+
+
+def judged(of: verdict.Verdict) -> shapes.Verdict:
+    """A verdict with all its gates."""
+    return shapes.Verdict(of.standing.value, of.would_be.value, tuple(gate(each) for each in of.gates))
+
+
+def promoted(of: promotion.Promotion) -> shapes.Promotion:
+    """A promotion."""
+    return shapes.Promotion(
+        id=of.id,
+        model=of.ref.model,
+        version=of.ref.version,
+        stage=of.stage.value,
+        kind=of.kind.value,
+        state=of.state.value,
+        lasting=of.lasting,
+        archive_existing=of.archive_existing,
+        asked_by=who(of.asked_by),
+        reason=of.reason,
+        asked_at=of.asked_at,
+        because=of.because,
+        verdict=judged(of.verdict) if of.verdict is not None else None,
+        plan_digest=of.plan_digest,
+        policy_digest=of.policy_digest,
+        validation=of.validation,
+        endpoint=of.endpoint,
+        generation=of.generation,
+        leaves=_number(of.leaves),
+        state_since=of.state_since,
+        closed_at=of.closed_at,
+    )
+
+
+def planned(of: plans.Plan) -> shapes.Plan:
+    """A plan."""
+    return shapes.Plan(
+        model=of.ref.model,
+        version=of.ref.version,
+        stage=of.stage.value,
+        verdict=judged(of.verdict),
+        digest=of.digest,
+        artifacts=of.artifacts,
+        leavers=tuple(ref.version for ref in of.leavers),
+        environment=of.environment,
+        policy_digest=of.policy_digest,
+        serves_now=_number(of.serves_now),
+    )
+
+
+def requested(of: approvals.ApprovalRequest) -> shapes.ApprovalRequest:
+    """A request for approval with its decisions."""
+    return shapes.ApprovalRequest(
+        id=of.id,
+        model=of.ref.model,
+        version=of.ref.version,
+        stage=of.stage.value,
+        asked_by=who(of.asked_by),
+        reason=of.reason,
+        asked_at=of.asked_at,
+        plan_digest=of.plan_digest,
+        state=of.state.value,
+        decisions=tuple(shapes.Decision(d.approved, who(d.who), d.comment, d.at, d.plan_digest) for d in of.decisions),
+    )
+
+
+def validated(of: validation.Validation) -> shapes.Validation:
+    """A validation with the results it has."""
+    found = of.examination
+    facts = found.facts if found is not None else None
+    return shapes.Validation(
+        id=of.id,
+        model=of.ref.model,
+        version=of.ref.version,
+        state=of.state.value,
+        asked_by=who(of.asked_by),
+        asked_at=of.asked_at,
+        trigger=of.trigger,
+        digest=of.digest,
+        results=tuple(_result(each) for each in found.results) if found is not None else (),
+        libraries=tuple(shapes.Library(x.name, x.logged, x.installed) for x in facts.libraries) if facts else (),
+        has_signature=facts.has_signature if facts is not None else None,
+        inputs=facts.inputs if facts is not None else None,
+        seconds=found.seconds if found is not None else None,
+        because=of.because,
+        finished_at=of.finished_at,
+    )
+
+
+def released(of: serving.Release) -> shapes.Release:
+    """A release."""
+    return shapes.Release(
+        of.id, of.ref.model, of.ref.version, of.digest, of.engine, of.promotion, of.created_at, of.baked_at
+    )
+
+
+def endpoint(of: serving.Endpoint, groups: Iterable[serving.ObservedGroup], host: str) -> shapes.Endpoint:
+    """An endpoint with the worker groups the agent saw; `host` is where endpoints listen."""
+    return shapes.Endpoint(
+        environment=of.environment,
+        model=of.model,
+        version=of.release.ref.version if of.release is not None else None,
+        port=of.port,
+        url=f"http://{host}:{of.port}" if of.port is not None else None,
+        state=of.state.value,
+        because=of.because,
+        release=released(of.release) if of.release is not None else None,
+        generation=of.generation,
+        acknowledged=of.acknowledged,
+        candidate=released(of.candidate) if of.candidate is not None else None,
+        groups=tuple(shapes.Group(g.release, g.state.value, g.pids, g.because, g.seen_at) for g in groups),
+    )
+
+
+def endpoints(work: Work, of: Iterable[serving.Endpoint], host: str) -> tuple[shapes.Endpoint, ...]:
+    """Endpoints with what was seen of each."""
+    return tuple(endpoint(each, work.endpoints.observed(each.id), host) for each in of)
+
+
+def version_status(of: statuses.VersionStatus) -> shapes.VersionStatus:
+    """Where one version is."""
+    return shapes.VersionStatus(
+        model=of.ref.model,
+        version=of.ref.version,
+        stage=of.stage.value,
+        since=of.since,
+        primary=of.primary,
+        digest=of.digest,
+        aliases=tuple(of.aliases),
+        quarantine=_quarantine(of.quarantine),
+        next_stage=of.next_stage.value if of.next_stage is not None else None,
+        missing=tuple(gate(each) for each in of.missing),
+        served_by=tuple(of.served_by),
+        validation=validated(of.validation) if of.validation is not None else None,
+        provenance=of.provenance,
+        open_promotion=promoted(of.open_promotion) if of.open_promotion is not None else None,
+    )
+
+
+def model_status(of: statuses.ModelStatus, seen: tuple[shapes.Endpoint, ...]) -> shapes.ModelStatus:
+    """One model; `seen` are its endpoints with what the agents saw."""
+    return shapes.ModelStatus(
+        of.model,
+        tuple(version_status(each) for each in of.versions),
+        seen,
+        tuple(requested(each) for each in of.pending),
+    )
+
+
+def overview(of: statuses.Overview, seen: Sequence[shapes.Endpoint]) -> shapes.Overview:
+    """All models; `seen` are all endpoints with what the agents saw."""
+    models = tuple(
+        shapes.ModelSummary(
+            m.model,
+            m.versions,
+            m.staging,
+            m.production,
+            tuple(each for each in seen if each.model == m.model),
+            m.pending,
+        )
+        for m in of.models
+    )
+    return shapes.Overview(models, of.level.value, of.policy_digest, of.builtin)
+
+
+def recorded(of: Recorded) -> shapes.AuditEntry:
+    """An entry of the record, read from the very text that was hashed."""
+    plain: dict[str, Any] = dict(of.plain)
+    claimed = plain["who"]
+    return shapes.AuditEntry(
+        hash=of.linked.hash,
+        chain=of.linked.chain,
+        number=of.linked.number,
+        previous=plain["previous"],
+        at=datetime.fromisoformat(plain["at"]),
+        who=shapes.Who(claimed["name"], claimed["verified"], claimed["via"]),
+        action=plain["action"],
+        model=plain["model"],
+        version=plain["version"],
+        before=plain["from"],
+        after=plain["to"],
+        why=plain["why"],
+        detail=plain["detail"],
+        text=of.linked.text,
+    )
+
+
+def checked(entries: int, found: Sequence[audit.Break]) -> shapes.AuditCheck:
+    """What a check of the record found."""
+    return shapes.AuditCheck(entries, tuple(shapes.AuditBreak(b.chain, b.number, b.because) for b in found))
+
+
+def _result(of: validation.TestResult) -> shapes.TestResult:
+    return shapes.TestResult(of.name, of.passed, of.because, dict(of.measured), tuple(of.warnings))
+
+
+def _quarantine(of: evidence.Quarantine | None) -> shapes.Quarantine | None:
+    return shapes.Quarantine(of.at, of.reason) if of is not None else None
+
+
+def _number(of: versions.VersionRef | None) -> int | None:
+    return of.version if of is not None else None
