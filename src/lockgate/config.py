@@ -1,4 +1,4 @@
-"""The settings of every process on one machine: read from options, else from `LOCKGATE_…` in the environment, else defaults."""
+"""The settings of every process on one machine: options, else `LOCKGATE_…` in the environment, else a default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """Everything a process is told. Paths are absolute; `transition_wait` is in seconds; `policy` None is the built-in one."""
+    """What a process is told. Paths are absolute, `transition_wait` is in seconds, no `policy` means the built-in one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     def _loopback(cls, host: str) -> str:
         if not is_loopback(host):
             raise ValueError(
-                f"{host} is reachable from other machines, and this release has no users yet: anyone there could act under any "
-                "name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
+                f"{host} is reachable from other machines, and this release has no users yet: anyone there could act "
+                "under any name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
             )
         return host
 

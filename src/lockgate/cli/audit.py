@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lockgate.cli import options, outcome, show
+
+if TYPE_CHECKING:
+    from lockgate.wire.shapes import AuditEntry
 
 
 @click.group(short_help="Read the record of everything that happened; verify it.")
@@ -33,7 +38,7 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
                 show.when(e.at),
                 e.who,
                 e.action,
-                _about(e.model, e.version),
+                _about(e),
                 _move(e.before, e.after),
                 e.why,
             )
@@ -45,7 +50,7 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
 @audit.command(short_help="Check that no entry was changed, dropped or reordered.")
 @options.asks
 def verify(url: str | None, user: str | None, as_json: bool) -> None:
-    """Check every chain of the record: each entry carries the hash of the one before. Exits 1 where it does not hold."""
+    """Check every chain of the record: each entry carries the hash of the one before. Exits 1 if one breaks."""
     from lockgate.wire.plain import to_json
 
     found = options.caller(url, user).client().verify_audit()
@@ -63,8 +68,12 @@ def verify(url: str | None, user: str | None, as_json: bool) -> None:
         raise outcome.Ends(outcome.REFUSED)
 
 
-def _about(model: str, version: int | None) -> str:
-    return model if version is None else f"{model}@{version}"
+def _checked(entries: int) -> str:
+    return show.counted(entries, "entry", "entries")
+
+
+def _about(entry: AuditEntry) -> str:
+    return entry.model if entry.version is None else f"{entry.model}@{entry.version}"
 
 
 def _move(before: str, after: str) -> str:

@@ -25,22 +25,16 @@ LOG_LIMIT = 20 * 1024 * 1024
 
 # what a child may know of the environment: how to find programs and files, how to speak, and where artifacts lie
 _PASSED = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR TMP TEMP VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH "
-    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy "
-    "no_proxy BOTO_CONFIG".split()
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"),
+        *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+        *("http_proxy", "https_proxy", "no_proxy", "BOTO_CONFIG"),
+    )
 )
 _PASSED_PREFIXES = (
-    "LC_",
-    "PYTHON",
-    "COVERAGE_",
-    "COV_",
-    "LOCKGATE_",
-    "MLFLOW_",
-    "AWS_",
-    "AZURE_",
-    "GOOGLE_",
-    "OMP_",
-    "OPENBLAS_",
+    *("LC_", "PYTHON", "COVERAGE_", "COV_", "LOCKGATE_", "MLFLOW_", "AWS_", "AZURE_", "GOOGLE_"),
+    *("OMP_", "OPENBLAS_"),
 )
 
 
@@ -61,10 +55,6 @@ class Child:
     began: float = 0.0
     deaths: int = 0
     resume_at: float | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
 
 
 @dataclass(slots=True)
@@ -97,7 +87,7 @@ class Children:
 
     def stop(self) -> None:
         """Ask all to end, wait with a limit, then kill. Afterwards none of them runs."""
-        alive = [child.process for child in self.all.values() if child.process is not None and child.running]
+        alive = [child.process for child in self.all.values() if child.process and child.process.poll() is None]
         for process in alive:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -133,7 +123,7 @@ class Children:
         child.process, child.resume_at = None, now + pause
         self.said(
             child.role,
-            f"{child.role} ended ({_how(code)}); it starts again in {pause:g} s. What it printed: {self.home.log(child.role)}",
+            f"{child.role} ended ({_how(code)}); it starts again in {pause:g} s. Its log: {self.home.log(child.role)}",
         )
 
 

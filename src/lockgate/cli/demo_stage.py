@@ -136,7 +136,7 @@ def scene(*, keep: bool) -> Iterator[Scene]:
 
 @contextlib.contextmanager
 def running(place: Scene) -> Iterator[None]:
-    """A real `lockgate up` around the block. Raises StoryFailed when it does not get ready or leaves something behind."""
+    """A real `lockgate up` around the block. Raises StoryFailed when it does not get ready or stop."""
     click.echo(f"$ lockgate up --port {place.server}")
     log = place.folder / "up.log"
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""The demo's story: one model from training to Production, a second one that replaces it under load, and the way back."""
+"""The demo's story: a model from training to Production, a second one that replaces it under load, and the way back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `lockgate` command: which subcommands there are. Nothing heavy is imported before the one that was asked for runs."""
+"""The `lockgate` command: which subcommands there are. Nothing heavy is imported before one of them runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECTIONS = {
 class _Sections(click.Group):
     """Lists the commands in the order a person meets them, not by letter."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(command.name or "", command.get_short_help_str(80)) for command in commands])

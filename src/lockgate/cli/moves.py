@@ -123,9 +123,7 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
     if verdict is None or verdict.would_be == "holds" or promotion.kind == "rollback":
         return
     show.line("")
-    show.line(
-        f"{show.counted(len(verdict.open), 'gate')} did not hold. Nothing was refused: the policy's level does not enforce them."
-    )
+    show.line(f"{show.counted(len(verdict.open), 'gate')} did not hold, and the policy's level does not enforce them:")
     show.gates(verdict.open)
 
 

@@ -34,7 +34,7 @@ class Written(click.ParamType[Any]):
         self.name = name
         self._read = read
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002 - click's
         if not isinstance(value, str):
             return value
         try:

@@ -1,4 +1,4 @@
-"""What a command's end says to a shell: four exit codes, one table from errors to them, and one place that prints an error."""
+"""What a command's end says to a shell: four exit codes, the table from errors to them, and how an error is printed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 DONE, REFUSED, USAGE, WAITING = 0, 1, 2, 8
 INTERRUPTED = 130
 
-# by name, so that no error class of the client has to be imported before one was raised; a test compares it with both lists
+# by name, so that no error class of the client is imported before one was raised; a test compares it with both lists
 EXIT_OF: Mapping[str, int] = {
     # of lockgate.domain.errors: raised in this process
     "BadInput": USAGE,
@@ -59,7 +59,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         # whoever read our output has seen enough; nothing may try to write again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last door before a person, who must not meet a traceback
         if not explains(error):
             return _bug(error, as_json=as_json)
         return _explained(error, as_json=as_json)

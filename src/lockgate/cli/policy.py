@@ -20,7 +20,7 @@ POLICY_FILE = "lockgate.yaml"
 @click.option("--policy", "file", metavar="FILE", default=POLICY_FILE, show_default=True, help="Where to write it.")
 @options.as_json
 def init(file: str, as_json: bool) -> None:
-    """Write a strict policy file: every gate in it can be satisfied by this release. A file that is there stays as it is."""
+    """Write a strict policy file, whose every gate this release can satisfy. A file that is there stays as it is."""
     from lockgate import wiring
 
     path = Path(file).expanduser().absolute()

@@ -20,9 +20,7 @@ def endpoints(context: click.Context, url: str | None, user: str | None, as_json
     if as_json:
         outcome.show_json({"endpoints": to_json(found)})
     elif not found:
-        show.line(
-            "Nothing is served. An endpoint begins with the first promotion: lockgate promote MODEL@VERSION --to staging"
-        )
+        show.line("Nothing is served. An endpoint begins with a promotion: lockgate promote MODEL@VERSION --to staging")
     else:
         show.endpoints(found)
 

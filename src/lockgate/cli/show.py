@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -84,7 +84,7 @@ def error(problem: Exception) -> None:
 
 def when(moment: datetime | None) -> str:
     """A time to the second, in UTC."""
-    return "-" if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def short(digest: str | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=options.MODEL, required=False)
 @options.asks
 def status(model: str | None, url: str | None, user: str | None, as_json: bool) -> None:
-    """Show all models on a line each; or of one MODEL each version: where it is, what serves it, what is still missing."""
+    """Show all models on a line each, or each version of one MODEL: where it is, what serves it, what is missing."""
     from lockgate.wire.plain import to_json
 
     caller = options.caller(url, user)

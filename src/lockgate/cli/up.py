@@ -88,9 +88,8 @@ def read_policy(settings: Settings) -> Policy | None:
 
 def refuse_taken_ports(settings: Settings, policy: Policy | None, home: Home) -> None:
     """Raise Failed naming the owner when a port is taken; the home's own workers may hold theirs."""
-    ports = {settings.port: "--port", **dict.fromkeys(environment_ports(settings, policy), "the environment's port")}
     ours = {worker.pid for worker in leftovers.workers(home)}
-    for port, option in ports.items():
+    for port in (settings.port, *environment_ports(settings, policy)):
         if port == 0 or _is_free(settings.host, port):
             continue
         owner = identity.listener(port)
@@ -167,7 +166,7 @@ def _arguments(settings: Settings) -> tuple[list[str], dict[str, str]]:
 
 
 def _prepare(told: list[str], more: dict[str, str], home: Home, stop: threading.Event) -> None:
-    """Make the tables and apply the policy, in a process of its own: what that imports is not ours to keep in memory."""
+    """Make the tables and apply the policy, in a process of its own: what it imports is not ours to keep."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "lockgate.cli", "prepare", *told],
         env=more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
