@@ -1,0 +1,98 @@
+"""Everything in which SQLite and PostgreSQL differ for us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    cast,
+    extract,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lockgate.adapters.sql.tables import Instant
+
+# the execution option that `engine.py` reads when a transaction begins
+BEGIN = "lockgate_begin"
+READING = "read"
+WRITING = "write"
+
+_MIGRATION_LOCK = 0x10C6A7E  # any number that nobody else takes
+
+
+def is_sqlite(connection: Connection | Engine) -> bool:
+    """Whether this is SQLite; all that is not is PostgreSQL."""
+    return connection.dialect.name == "sqlite"
+
+
+def reader(engine: Engine) -> Connection:
+    """A connection whose transaction sees one moment and refuses to write."""
+    if is_sqlite(engine):
+        return engine.connect().execution_options(**{BEGIN: READING})
+    return engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writer(engine: Engine) -> Connection:
+    """A connection whose transaction may write: on SQLite it holds the one write lock from its first moment."""
+    return engine.connect().execution_options(**{BEGIN: WRITING}) if is_sqlite(engine) else engine.connect()
+
+
+def hold_rows(connection: Connection, rows: Select[Any]) -> None:
+    """Lock rows until the transaction ends. On SQLite the whole file is ours already."""
+    if not is_sqlite(connection):
+        connection.execute(rows.with_for_update())
+
+
+def hold_file(connection: Connection) -> None:
+    """Take SQLite's write lock for a transaction somebody else began and has not used yet; nothing on PostgreSQL."""
+    if is_sqlite(connection):
+        driver: Any = connection.connection.dbapi_connection
+        if not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def hold_migrations(connection: Connection) -> None:
+    """Let one process migrate at a time."""
+    if not is_sqlite(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def skipping_held(rows: Select[Any]) -> Select[Any]:
+    """Lock the rows found, passing over those another transaction holds (SQLite has no such words and needs none)."""
+    return rows.with_for_update(skip_locked=True)
+
+
+def insert_if_new(
+    connection: Connection,
+    table: Table,
+    values: Mapping[str, Any],
+    unique: Sequence[Column[Any]],
+    where: ColumnElement[bool] | None = None,
+) -> bool:
+    """Insert the row; False when one with the same `unique` columns is there, among those for which `where` holds.
+
+    Not by catching the error: on PostgreSQL that would end the transaction.
+    """
+    build = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    added = build(table).values(**values).on_conflict_do_nothing(index_elements=unique, index_where=where)
+    return connection.execute(added).rowcount == 1
+
+
+def now(connection: Connection) -> datetime:
+    """The database's time on PostgreSQL, where many machines share it; this machine's on SQLite."""
+    if is_sqlite(connection):
+        return datetime.now(UTC)
+    microseconds = cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+    return connection.execute(select(type_coerce(microseconds, Instant))).scalar_one()

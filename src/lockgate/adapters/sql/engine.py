@@ -1,0 +1,98 @@
+"""Opens the database: SQLite in a file of the owner's own, or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from lockgate.adapters.sql.dialects import BEGIN, READING, WRITING
+from lockgate.domain.errors import BadInput, Unavailable
+
+BUSY_SECONDS = 20
+_FORMS = "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER@HOST/NAME."
+
+
+def make_engine(uri: str) -> Engine:
+    """Open the database that `uri` names. A new SQLite file is its owner's alone; an adopted one is left as it is.
+
+    The engine may be used from any thread. Raises BadInput for a URI of another kind, Unavailable when the file cannot
+    be made.
+    """
+    try:
+        url = make_url(uri)
+    except ArgumentError as e:
+        raise BadInput(f"{uri!r} is not a database URI.", hint=_FORMS) from e
+    match url.get_backend_name():
+        case "sqlite":
+            return _sqlite(url)
+        case "postgresql":
+            return _postgresql(url)
+        case other:
+            raise BadInput(f"Lockgate does not speak to {other!r} databases.", hint=_FORMS)
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database.startswith((":", "file:")):
+        raise BadInput("Lockgate's SQLite database is a file.", hint=_FORMS)
+    path = Path(url.database).absolute()
+    try:
+        _create(path)
+    except (OSError, sqlite3.Error) as e:
+        raise Unavailable(
+            f"The database {path} cannot be opened: {e}.", hint="Look at the folder's permissions and free space."
+        ) from e
+    # enough for every thread of a server; one that waits longer than a busy database may take is told so
+    engine = create_engine(url.set(database=str(path)), pool_size=8, max_overflow=56, pool_timeout=BUSY_SECONDS)
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, pool_pre_ping=True)
+    except ModuleNotFoundError as e:
+        raise Unavailable(f"PostgreSQL needs a driver: {e}.", hint="pip install 'psycopg[binary]'") from e
+
+
+def _create(path: Path) -> None:
+    """Make the folder and the file if they are missing, and give a new or empty file the write-ahead log."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.stat().st_size:
+        return
+    give_up = time.monotonic() + BUSY_SECONDS
+    with closing(sqlite3.connect(path, isolation_level=None)) as fresh:
+        while True:
+            try:
+                fresh.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                # another process is at the same first start, and SQLite does not wait for this lock by itself
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+
+
+def _on_connect(driver: Any, _record: object) -> None:
+    # the driver begins no transaction by itself: `_on_begin` says which kind it is
+    driver.isolation_level = None
+    cursor = driver.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    """A writer takes the lock at once: one that began as a reader would be refused when somebody wrote meanwhile."""
+    mode = connection.get_execution_options().get(BEGIN)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if mode == READING else 'OFF'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == WRITING else "BEGIN")

@@ -1,0 +1,106 @@
+"""The columns of MLflow 3.17's tables that we read or project onto: MLflow creates and migrates them, we never do."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, Text
+
+# a MetaData of their own, so that no `create_all` and no migration of ours ever touches them
+metadata = MetaData()
+
+DELETED = "Deleted_Internal"
+IS_PROMPT = "mlflow.prompt.is_prompt"
+
+
+def _workspace() -> Column[str]:
+    return Column("workspace", String(63), primary_key=True)
+
+
+def _name() -> Column[str]:
+    return Column("name", String(256), primary_key=True)
+
+
+def _version() -> Column[int]:
+    return Column("version", Integer, primary_key=True, autoincrement=False)
+
+
+registered_models = Table(
+    "registered_models",
+    metadata,
+    _workspace(),
+    _name(),
+    Column("last_updated_time", BigInteger),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    _workspace(),
+    _name(),
+    _version(),
+    Column("creation_time", BigInteger),
+    Column("last_updated_time", BigInteger),
+    Column("description", String(5000)),
+    Column("user_id", String(256)),
+    Column("current_stage", String(20)),
+    Column("source", String(500)),
+    Column("storage_location", String(500)),
+    Column("run_id", String(32)),
+)
+
+registered_model_tags = Table(
+    "registered_model_tags",
+    metadata,
+    _workspace(),
+    _name(),
+    Column("key", String(250), primary_key=True),
+    Column("value", String(5000)),
+)
+
+model_version_tags = Table(
+    "model_version_tags",
+    metadata,
+    _workspace(),
+    _name(),
+    _version(),
+    Column("key", String(250), primary_key=True),
+    Column("value", Text),
+)
+
+registered_model_aliases = Table(
+    "registered_model_aliases",
+    metadata,
+    _workspace(),
+    _name(),
+    Column("alias", String(256), primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+latest_metrics = Table(
+    "latest_metrics",
+    metadata,
+    Column("key", String(250), primary_key=True),
+    Column("run_uuid", String(32), primary_key=True),
+    Column("value", Float(precision=53), nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("key", String(250), primary_key=True),
+    Column("run_uuid", String(32), primary_key=True),
+    Column("timestamp", BigInteger, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("is_nan", Boolean, primary_key=True),
+)
+
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    Column("model_id", String(36), primary_key=True),
+    Column("metric_name", String(500), primary_key=True),
+    Column("metric_timestamp_ms", BigInteger, primary_key=True),
+    Column("metric_step", BigInteger, primary_key=True),
+    Column("run_id", String(32), primary_key=True),
+    Column("metric_value", Float(precision=53)),
+)

@@ -1,0 +1,89 @@
+"""Our own row for each model: what its versions, promotions and audit chain hang on, whatever it is called today."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.dialects import insert_if_new
+from lockgate.adapters.sql.tables import LIVING_NAME, chains, models
+from lockgate.domain.audit import BEGINNING, SYSTEM
+
+
+def chain_of(model_id: int) -> str:
+    """The name of a model's audit chain: it stays when the model is renamed."""
+    return f"model:{model_id}"
+
+
+class Names:
+    """Finds and keeps the rows of `lockgate_models` within one transaction and workspace."""
+
+    def __init__(self, connection: Connection, workspace: str) -> None:
+        self._connection = connection
+        self.workspace = workspace
+        self._known: dict[str, int] = {}
+
+    def id_of(self, model: str) -> int | None:
+        """The row of the model that bears this name now, or None."""
+        if model not in self._known:
+            here = (models.c.workspace == self.workspace, models.c.name == model, LIVING_NAME)
+            found = self._connection.execute(select(models.c.id).where(*here)).scalar()
+            if found is None:
+                return None
+            self._known[model] = found
+        return self._known[model]
+
+    def ensure(self, model: str) -> int:
+        """The row of the model that bears this name; made, with the head of its audit chain, when there is none."""
+        found = self.id_of(model)
+        if found is not None:
+            return found
+        values = {"workspace": self.workspace, "name": model}
+        new = insert_if_new(self._connection, models, values, [models.c.workspace, models.c.name], LIVING_NAME)
+        found = self.id_of(model)
+        if found is None:
+            raise RuntimeError(f"the row of model {model!r} was inserted and is not there")
+        if new:
+            head = {"chain": chain_of(found), "number": 0, "hash": BEGINNING}
+            self._connection.execute(insert(chains).values(head))
+        return found
+
+    def chain(self, model: str) -> str:
+        """The audit chain for an entry about this name.
+
+        A name that no model bears any more goes on in the chain of the last one that did; one that none ever bore
+        belongs to the system's chain.
+        """
+        if not model:
+            return SYSTEM
+        found = self.id_of(model)
+        if found is None and self._is_registered(model):
+            found = self.ensure(model)
+        if found is None:
+            here = (models.c.workspace == self.workspace, models.c.name == model)
+            found = self._connection.execute(
+                select(models.c.id).where(*here).order_by(models.c.id.desc()).limit(1)
+            ).scalar()
+        return SYSTEM if found is None else chain_of(found)
+
+    def rename(self, old: str, new: str, at: datetime) -> None:
+        """Call the row of `old` by the name `new`; a row left over under that name lets go of it."""
+        self.let_go(new, at)
+        model_id = self.ensure(old)
+        self._connection.execute(update(models).where(models.c.id == model_id).values(name=new))
+        self._known.clear()
+
+    def let_go(self, model: str, at: datetime) -> int | None:
+        """End the row that bears this name; its id."""
+        found = self.id_of(model)
+        if found is not None:
+            self._connection.execute(update(models).where(models.c.id == found).values(deleted_at=at))
+            self._known.clear()
+        return found
+
+    def _is_registered(self, model: str) -> bool:
+        table = mlflow.registered_models.c
+        here = (table.workspace == self.workspace, table.name == model)
+        return self._connection.execute(select(table.name).where(*here)).first() is not None

@@ -1,0 +1,50 @@
+"""The policy rows, and the parsed policy of each so that a text is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from lockgate.adapters.sql.rows import who_columns
+from lockgate.adapters.sql.tables import policies
+from lockgate.domain.identity import Who
+from lockgate.domain.policy import Policy
+
+ParsePolicy = Callable[[str | None], Policy]
+
+
+class ParsedPolicies:
+    """Reads policy texts, each once in the life of the process."""
+
+    def __init__(self, parse: ParsePolicy) -> None:
+        self._parse = parse
+        self._by_digest: dict[str | None, Policy] = {}
+
+    def known(self, digest: str | None) -> Policy | None:
+        """The policy read from the text with this digest (None: the built-in one), if it was read before."""
+        return self._by_digest.get(digest)
+
+    def read(self, digest: str | None, text: str | None) -> Policy:
+        """Read a text and keep it. Raises BadInput when it is no policy."""
+        return self._by_digest.setdefault(digest, self._parse(text))
+
+
+class SqlPolicies:
+    """`Policies`. The newest row is in force; without one the built-in policy is."""
+
+    def __init__(self, connection: Connection, parsed: ParsedPolicies) -> None:
+        self._connection = connection
+        self._parsed = parsed
+
+    def in_force(self) -> Policy:
+        digest = self._connection.execute(select(policies.c.digest).order_by(policies.c.id.desc()).limit(1)).scalar()
+        return self._parsed.known(digest) or self._parsed.read(digest, self.text())
+
+    def text(self) -> str | None:
+        return self._connection.execute(select(policies.c.text).order_by(policies.c.id.desc()).limit(1)).scalar()
+
+    def apply(self, text: str, digest: str, who: Who, at: datetime) -> None:
+        values = {"digest": digest, "text": text, **who_columns("applied_by", who), "applied_at": at}
+        self._connection.execute(insert(policies).values(values))

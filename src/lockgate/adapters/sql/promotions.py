@@ -1,0 +1,93 @@
+"""Promotion rows: one open at most for a version and a stage, by an index rather than by good manners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, select, update
+
+from lockgate.adapters.sql.dialects import insert_if_new
+from lockgate.adapters.sql.leases import Now, leased
+from lockgate.adapters.sql.names import Names
+from lockgate.adapters.sql.rows import promotion_columns, promotion_of
+from lockgate.adapters.sql.tables import OPEN_PROMOTION, models, promotions
+from lockgate.domain.promotion import Claim, Promotion, PromotionState
+from lockgate.domain.stages import Stage
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.ports import AlreadyOpen
+
+FIRST_LEASE = timedelta(seconds=30)
+
+
+def promotion_rows() -> Select[Any]:
+    """Every promotion with the present name of its model as `model`."""
+    return select(promotions, models.c.name.label("model")).join(models, models.c.id == promotions.c.model_id)
+
+
+class SqlPromotions:
+    """`Promotions`."""
+
+    def __init__(self, connection: Connection, names: Names, now: Now) -> None:
+        self._connection = connection
+        self._names = names
+        self._now = now
+
+    def add(
+        self, promotion: Promotion, *, due_at: datetime, claimed_by: str | None = None, lease: timedelta | None = None
+    ) -> Claim | None:
+        values = {
+            "id": promotion.id,
+            "model_id": self._names.ensure(promotion.ref.model),
+            "due_at": due_at,
+            **promotion_columns(promotion),
+        }
+        if claimed_by is not None:
+            values |= leased(claimed_by, self._now(self._connection) + (lease or FIRST_LEASE)) | {"fence": 1}
+        unique = [promotions.c.model_id, promotions.c.version, promotions.c.stage]
+        if not insert_if_new(self._connection, promotions, values, unique, OPEN_PROMOTION):
+            raise AlreadyOpen(f"{promotion.ref} has an open promotion to {promotion.stage}")
+        return Claim(promotion.id, claimed_by, 1) if claimed_by is not None else None
+
+    def get(self, id: str) -> Promotion | None:
+        return self._first(promotion_rows().where(promotions.c.id == id))
+
+    def open_for(self, ref: VersionRef, stage: Stage) -> Promotion | None:
+        here = (promotions.c.version == ref.version, promotions.c.stage == stage.value, OPEN_PROMOTION)
+        return self._first(promotion_rows().where(self._of(ref.model), *here))
+
+    def open_of_model(self, model: str) -> Sequence[Promotion]:
+        return self._all(
+            promotion_rows().where(self._of(model), OPEN_PROMOTION).order_by(promotions.c.asked_at, promotions.c.id)
+        )
+
+    def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
+        rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
+        return self._all(rows if model is None else rows.where(self._of(model)))
+
+    def due(self, model: str, now: datetime) -> int:
+        waiting = (promotions.c.state == PromotionState.WAITING.value, OPEN_PROMOTION)
+        return self._connection.execute(update(promotions).where(self._of(model), *waiting).values(due_at=now)).rowcount
+
+    def close(self, id: str, state: PromotionState, because: str, at: datetime) -> bool:
+        values = {
+            "state": state.value,
+            "because": because,
+            "state_since": at,
+            "closed_at": at,
+            "fence": promotions.c.fence + 1,
+            **leased(None, None),
+        }
+        here = (promotions.c.id == id, OPEN_PROMOTION)
+        return self._connection.execute(update(promotions).where(*here).values(values)).rowcount == 1
+
+    def _of(self, model: str) -> ColumnElement[bool]:
+        return promotions.c.model_id == self._names.id_of(model)
+
+    def _first(self, rows: Select[Any]) -> Promotion | None:
+        row = self._connection.execute(rows).first()
+        return None if row is None else promotion_of(row)
+
+    def _all(self, rows: Select[Any]) -> list[Promotion]:
+        return [promotion_of(row) for row in self._connection.execute(rows)]

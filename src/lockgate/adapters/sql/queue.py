@@ -1,0 +1,108 @@
+"""Leases on open promotions and queued validations: who takes one, who keeps it, and whose work no longer counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select, update
+
+from lockgate.adapters.sql.dialects import skipping_held
+from lockgate.adapters.sql.leases import leased
+from lockgate.adapters.sql.promotions import promotion_rows
+from lockgate.adapters.sql.rows import promotion_columns, promotion_of, validation_columns, validation_of
+from lockgate.adapters.sql.store import SqlStore, SqlWork
+from lockgate.adapters.sql.tables import OPEN_PROMOTION, OPEN_VALIDATION, promotions, validations
+from lockgate.adapters.sql.validations import validation_rows
+from lockgate.domain.promotion import Claim, Promotion
+from lockgate.domain.validation import Validation
+from lockgate.usecases.ports import LostClaim, Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One table whose open rows are taken under a lease, in the order of one column."""
+
+    table: Table
+    is_open: ColumnElement[bool]
+    by: str
+
+    def free(self, now: datetime) -> Select[Any]:
+        """The id of the row that is next: open, due, and leased by nobody or too long ago."""
+        row = self.table.c
+        unleased = row.lease_owner.is_(None) | (row.lease_until < now)
+        return select(row.id).where(self.is_open, row[self.by] <= now, unleased).order_by(row[self.by], row.id).limit(1)
+
+
+_PROMOTIONS = _Line(promotions, OPEN_PROMOTION, "due_at")
+_VALIDATIONS = _Line(validations, OPEN_VALIDATION, "asked_at")
+
+
+class SqlQueue:
+    """`Queue`. Two that claim at the same moment never get the same row."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
+        taken = self._claim(_PROMOTIONS, promotion_rows(), owner, lease)
+        return None if taken is None else (promotion_of(taken), Claim(taken.id, owner, taken.fence))
+
+    def claim_validation(self, owner: str, lease: timedelta) -> tuple[Validation, Claim] | None:
+        taken = self._claim(_VALIDATIONS, validation_rows(), owner, lease)
+        return None if taken is None else (validation_of(taken), Claim(taken.id, owner, taken.fence))
+
+    def renew(self, claim: Claim, lease: timedelta) -> bool:
+        with self._store.changing() as work:
+            values = leased(claim.owner, self._store.now(work.connection) + lease)
+            return any(
+                _write(work.connection, line.table, claim, values, line.is_open) for line in (_PROMOTIONS, _VALIDATIONS)
+            )
+
+    def save_promotion(
+        self, work: Work, claim: Claim, promotion: Promotion, *, due_at: datetime | None, release: bool
+    ) -> None:
+        connection = _connection(work)
+        values = promotion_columns(promotion) | {"due_at": due_at or self._store.now(connection)}
+        self._save(connection, _PROMOTIONS, claim, values, release=release or values["closed_at"] is not None)
+
+    def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
+        values = validation_columns(validation)
+        self._save(_connection(work), _VALIDATIONS, claim, values, release=release or values["finished_at"] is not None)
+
+    def _claim(self, line: _Line, rows: Select[Any], owner: str, lease: timedelta) -> Row[Any] | None:
+        # looked at first without the write lock: an idle controller must not hold up the writers
+        with self._store.reading() as looking:
+            connection = _connection(looking)
+            if connection.execute(line.free(self._store.now(connection))).first() is None:
+                return None
+        with self._store.changing() as work:
+            now = self._store.now(work.connection)
+            id = work.connection.execute(skipping_held(line.free(now))).scalar()
+            if id is None:
+                return None
+            taken = leased(owner, now + lease) | {"fence": line.table.c.fence + 1}
+            work.connection.execute(update(line.table).where(line.table.c.id == id).values(taken))
+            return work.connection.execute(rows.where(line.table.c.id == id)).one()
+
+    def _save(
+        self, connection: Connection, line: _Line, claim: Claim, values: dict[str, Any], *, release: bool
+    ) -> None:
+        kept = values | (leased(None, None) if release else {})
+        if not _write(connection, line.table, claim, kept, line.is_open):
+            raise LostClaim(f"{claim.owner} no longer holds {claim.id}")
+
+
+def _write(
+    connection: Connection, table: Table, claim: Claim, values: dict[str, Any], is_open: ColumnElement[bool]
+) -> bool:
+    """Change the row while the claim on it stands; False when it was lost, given back or closed."""
+    stands = (table.c.id == claim.id, table.c.fence == claim.fence, table.c.lease_owner == claim.owner, is_open)
+    return connection.execute(update(table).where(*stands).values(values)).rowcount == 1
+
+
+def _connection(work: Work) -> Connection:
+    if not isinstance(work, SqlWork):
+        raise TypeError(f"a row of this queue is saved in a transaction of its own store, not in {type(work).__name__}")
+    return work.connection

@@ -1,0 +1,111 @@
+"""The audit log and the outbox: entries linked under the head of their chain, in the transaction they tell of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from lockgate.adapters.sql.dialects import hold_rows
+from lockgate.adapters.sql.names import Names, chain_of
+from lockgate.adapters.sql.tables import audit, chains, models, outbox
+from lockgate.domain.audit import SYSTEM, Break, Entry, Linked, breaks, link
+from lockgate.usecases.ports import Recorded
+
+_AT_A_TIME = 1_000
+
+
+class SqlRecord:
+    """`Record`."""
+
+    def __init__(self, connection: Connection, names: Names) -> None:
+        self._connection = connection
+        self._names = names
+
+    def write(self, entry: Entry, *, topic: str | None = None) -> Linked:
+        chain = self._names.chain(entry.model)
+        head = select(chains.c.number, chains.c.hash).where(chains.c.chain == chain)
+        hold_rows(self._connection, head)
+        number, previous = self._connection.execute(head).one()
+        linked = link(entry, chain, number + 1, previous)
+        self._connection.execute(
+            insert(audit).values(
+                chain=chain,
+                number=linked.number,
+                hash=linked.hash,
+                text=linked.text,
+                at=entry.at,
+                action=entry.action,
+                model=entry.model,
+                version=entry.version,
+            )
+        )
+        moved = update(chains).where(chains.c.chain == chain).values(number=linked.number, hash=linked.hash)
+        self._connection.execute(moved)
+        owed = {"topic": topic or entry.action, "payload": linked.text, "created_at": entry.at, "due_at": entry.at}
+        self._connection.execute(insert(outbox).values(owed))
+        return linked
+
+    def read(self, *, model: str | None = None, action: str | None = None, limit: int = 100) -> Sequence[Recorded]:
+        """Newest first. A model's entries are those under its former names too, and of former models of its name."""
+        rows = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if model is not None:
+            rows = rows.where((audit.c.model == model) | audit.c.chain.in_(self._chains_of(model)))
+        if action is not None:
+            rows = rows.where(audit.c.action == action)
+        return [Recorded(_linked(row), json.loads(row.text)) for row in self._connection.execute(rows)]
+
+    def verify(self) -> tuple[int, Sequence[Break]]:
+        """Reads chain by chain, so that what is held in memory is one chain."""
+        heads = {row.chain: (row.number, row.hash) for row in self._connection.execute(select(chains))}
+        rows = self._connection.execution_options(yield_per=_AT_A_TIME).execute(
+            select(audit).order_by(audit.c.chain, audit.c.number, audit.c.id)
+        )
+        count, found, seen = 0, list(self._lost_chains(heads)), set()
+        for chain, group in groupby(rows, key=lambda row: row.chain):
+            entries = list(group)
+            seen.add(chain)
+            count += len(entries)
+            head = {chain: heads[chain]} if chain in heads else {}
+            found += breaks((_linked(row) for row in entries), head)
+            found += _wrong_copies(entries)
+        for chain in sorted(heads.keys() - seen):
+            found += breaks((), {chain: heads[chain]})
+        return count, sorted(found, key=lambda b: (b.chain, b.number))
+
+    def _lost_chains(self, heads: dict[str, tuple[int, str]]) -> Iterator[Break]:
+        """Chains that must be there and have neither a head nor an entry: cut off whole."""
+        expected = {SYSTEM, *(chain_of(id) for id in self._connection.execute(select(models.c.id)).scalars())}
+        missing = sorted(expected - heads.keys())
+        for chain in missing:
+            if self._connection.execute(select(audit.c.id).where(audit.c.chain == chain).limit(1)).first() is None:
+                yield Break(chain, 0, "the whole chain is missing")
+
+    def _chains_of(self, model: str) -> list[str]:
+        here = (models.c.workspace == self._names.workspace, models.c.name == model)
+        return [chain_of(id) for id in self._connection.execute(select(models.c.id).where(*here)).scalars()]
+
+
+def _linked(row: Row[Any]) -> Linked:
+    return Linked(row.chain, row.number, row.hash, row.text)
+
+
+def _wrong_copies(rows: Iterable[Row[Any]]) -> Iterator[Break]:
+    """Where the columns an entry is found by say something else than its text."""
+    for row in rows:
+        try:
+            plain = json.loads(row.text)
+            told = {name: plain[name] for name in ("action", "model", "version")} | {
+                "at": datetime.fromisoformat(plain["at"])
+            }
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # the text itself is broken, and is told as that
+        for name, value in told.items():
+            copy = row._mapping[name]
+            if copy != value:
+                because = f"its column {name} was changed: it says {copy}, the entry says {value}"
+                yield Break(row.chain, row.number, because)

@@ -1,0 +1,219 @@
+"""Lifecycle rows, stays and pinned manifests, and how a version made before Lockgate comes by its row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, update
+
+from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.catalog import moment
+from lockgate.adapters.sql.dialects import insert_if_new, now
+from lockgate.adapters.sql.names import Names
+from lockgate.adapters.sql.policies import SqlPolicies
+from lockgate.adapters.sql.rows import who_columns, who_of
+from lockgate.adapters.sql.tables import QUARANTINED, artifacts, stays, versions
+from lockgate.domain.errors import BadInput, NotFound
+from lockgate.domain.evidence import Quarantine
+from lockgate.domain.identity import Who
+from lockgate.domain.manifest import Manifest, PinnedFile
+from lockgate.domain.stages import GATED, Stage
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.ports import Lifecycle
+
+BEFORE = "before Lockgate"
+
+
+class SqlVersions:
+    """`Versions`. With `writable` False a version made before Lockgate is shown as it would be stored, and isn't."""
+
+    def __init__(self, connection: Connection, names: Names, policies: SqlPolicies, *, writable: bool) -> None:
+        self._connection = connection
+        self._names = names
+        self._policies = policies
+        self._writable = writable
+
+    def get(self, ref: VersionRef) -> Lifecycle | None:
+        model_id = self._names.id_of(ref.model)
+        if model_id is not None:
+            here = and_(versions.c.model_id == model_id, versions.c.version == ref.version)
+            row = self._connection.execute(select(versions).where(here)).first()
+            if row is not None:
+                return None if row.deleted_at is not None else _lifecycle(ref.model, row)
+        return next(iter(self._adopt(ref.model, mlflow.model_versions.c.version == ref.version)), None)
+
+    def of_model(self, model: str) -> Sequence[Lifecycle]:
+        found = [*self._adopt(model), *self._stored(model)]
+        return sorted({x.ref: x for x in found}.values(), key=lambda x: x.ref.version, reverse=True)
+
+    def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
+        column = mlflow.model_versions.c.current_stage
+        told = column.is_(None) | (column == stage.value) if stage is Stage.NONE else column == stage.value
+        found = [*self._adopt(model, told), *self._stored(model, versions.c.stage == stage.value)]
+        return sorted({x.ref: x for x in found}.values(), key=lambda x: (x.entered, x.ref.version))
+
+    def register(
+        self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
+    ) -> None:
+        self._store(Lifecycle(ref, stage, at, at, False, None, None, who, at, provenance))
+
+    def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
+        here, there = self._require(ref)
+        if there.stage is stage:
+            self._connection.execute(update(versions).where(here).values(entered=at))
+            return
+        moved = {"stage": stage.value, "since": at, "entered": at, "is_primary": False}
+        self._connection.execute(update(versions).where(here).values(moved))
+        model_id = self._names.ensure(ref.model)
+        self._end_stays(model_id, at, stays.c.version == ref.version)
+        self._begin_stay(model_id, ref.version, stage, at, promotion)
+
+    def set_primary(self, model: str, stage: Stage, version: int | None) -> None:
+        here = and_(versions.c.model_id == self._names.ensure(model), versions.c.stage == stage.value)
+        is_it = versions.c.version == (version if version is not None else -1)
+        self._connection.execute(update(versions).where(here, versions.c.is_primary != is_it).values(is_primary=is_it))
+
+    def pin(self, ref: VersionRef, manifest: Manifest, at: datetime) -> None:
+        here, there = self._require(ref)
+        if there.digest is not None:
+            return
+        self._connection.execute(update(versions).where(here).values(digest=manifest.digest, pinned_at=at))
+        key = {"model_id": self._names.ensure(ref.model), "version": ref.version}
+        files = [{**key, "path": file.path, "size": file.size, "sha256": file.sha256} for file in manifest.files]
+        if files:
+            self._connection.execute(insert(artifacts), files)
+
+    def manifest(self, ref: VersionRef) -> Manifest | None:
+        model_id = self._names.id_of(ref.model)
+        here = (versions.c.model_id == model_id, versions.c.version == ref.version, versions.c.deleted_at.is_(None))
+        if model_id is None or self._connection.execute(select(versions.c.digest).where(*here)).scalar() is None:
+            return None
+        files = select(artifacts).where(artifacts.c.model_id == model_id, artifacts.c.version == ref.version)
+        return Manifest.of(PinnedFile(row.path, row.size, row.sha256) for row in self._connection.execute(files))
+
+    def quarantine(self, ref: VersionRef, quarantine: Quarantine | None) -> None:
+        here, _ = self._require(ref)
+        at, reason = (quarantine.at, quarantine.reason) if quarantine else (None, None)
+        self._connection.execute(update(versions).where(here).values(quarantined_at=at, quarantine_reason=reason))
+
+    def quarantined(self, model: str) -> frozenset[VersionRef]:
+        here = (versions.c.model_id == self._names.id_of(model), versions.c.deleted_at.is_(None), QUARANTINED)
+        found = self._connection.execute(select(versions.c.version).where(*here)).scalars()
+        return frozenset(VersionRef(model, version) for version in found)
+
+    def delete(self, ref: VersionRef, at: datetime) -> None:
+        if self.get(ref) is None and self._names.id_of(ref.model) is None:
+            return
+        model_id = self._names.ensure(ref.model)
+        here = (versions.c.model_id == model_id, versions.c.version == ref.version)
+        self._connection.execute(update(versions).where(*here).values(deleted_at=at, is_primary=False))
+        self._end_stays(model_id, at, stays.c.version == ref.version)
+
+    def add_model(self, model: str) -> None:
+        """Begin the model's own row and audit chain; already there is no error."""
+        self._names.ensure(model)
+
+    def rename_model(self, old: str, new: str) -> None:
+        """Call the same model by its new name: versions, promotions and audit chain go along."""
+        self._names.rename(old, new, now(self._connection))
+
+    def delete_model(self, model: str, at: datetime) -> None:
+        """End every stay and let go of the name: a model made under it later starts with nothing."""
+        model_id = self._names.let_go(model, at)
+        if model_id is None:
+            return
+        living = (versions.c.model_id == model_id, versions.c.deleted_at.is_(None))
+        self._connection.execute(update(versions).where(*living).values(deleted_at=at, is_primary=False))
+        self._end_stays(model_id, at)
+
+    def _stored(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
+        here = (versions.c.model_id == self._names.id_of(model), versions.c.deleted_at.is_(None), *also)
+        return [_lifecycle(model, row) for row in self._connection.execute(select(versions).where(*here))]
+
+    def _require(self, ref: VersionRef) -> tuple[ColumnElement[bool], Lifecycle]:
+        found = self.get(ref)
+        if found is None:
+            raise NotFound(f"There is no version {ref}.", hint=f"lockgate status {ref.model} lists the versions.")
+        return and_(versions.c.model_id == self._names.ensure(ref.model), versions.c.version == ref.version), found
+
+    def _adopt(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
+        """The versions MLflow has and we have no row for, deleted or not; stored on the way where that may be."""
+        table = mlflow.model_versions.c
+        ours = exists().where(versions.c.model_id == self._names.id_of(model), versions.c.version == table.version)
+        here = (table.workspace == self._names.workspace, table.name == model, ~ours, *also)
+        rows = self._connection.execute(
+            select(mlflow.model_versions).where(*here, table.current_stage.is_distinct_from(mlflow.DELETED))
+        ).all()
+        found = [self._before_lockgate(row) for row in rows]
+        if self._writable:
+            for lifecycle in found:
+                self._store(lifecycle)
+        return found
+
+    def _before_lockgate(self, row: Row[Any]) -> Lifecycle:
+        try:
+            stage = Stage.parse(row.current_stage or Stage.NONE)
+        except BadInput:
+            stage = Stage.NONE  # a word of somebody else's in MLflow's column is no stage of ours
+        created = moment(row.creation_time)
+        # every move sets this column, so the present stay began no later: no time in Staging is made up
+        since = moment(row.last_updated_time) if row.last_updated_time is not None else created
+        who = Who(row.user_id or "unknown", verified=False, via="mlflow")
+        ref = VersionRef(row.name, row.version)
+        return Lifecycle(ref, stage, since, since, self._has_alias(ref, stage), None, None, who, created, BEFORE)
+
+    def _has_alias(self, ref: VersionRef, stage: Stage) -> bool:
+        if stage not in GATED:
+            return False
+        table = mlflow.registered_model_aliases.c
+        alias = self._policies.in_force().rules(ref.model, stage).alias
+        here = (table.workspace == self._names.workspace, table.name == ref.model, table.alias == alias)
+        return self._connection.execute(select(table.version).where(*here)).scalar() == ref.version
+
+    def _store(self, new: Lifecycle) -> None:
+        model_id = self._names.ensure(new.ref.model)
+        values = {
+            "model_id": model_id,
+            "version": new.ref.version,
+            "stage": new.stage.value,
+            "since": new.since,
+            "entered": new.entered,
+            "is_primary": new.primary,
+            **who_columns("registered_by", new.registered_by),
+            "registered_at": new.registered_at,
+            "provenance": new.provenance,
+        }
+        if insert_if_new(self._connection, versions, values, [versions.c.model_id, versions.c.version]):
+            self._begin_stay(model_id, new.ref.version, new.stage, new.since, None)
+
+    def _begin_stay(self, model_id: int, version: int, stage: Stage, at: datetime, promotion: str | None) -> None:
+        values = {
+            "model_id": model_id,
+            "version": version,
+            "stage": stage.value,
+            "entered_at": at,
+            "promotion": promotion,
+        }
+        self._connection.execute(insert(stays).values(values))
+
+    def _end_stays(self, model_id: int, at: datetime, *also: ColumnElement[bool]) -> None:
+        present = (stays.c.model_id == model_id, stays.c.left_at.is_(None), *also)
+        self._connection.execute(update(stays).where(*present).values(left_at=at))
+
+
+def _lifecycle(model: str, row: Row[Any]) -> Lifecycle:
+    quarantined = row.quarantined_at is not None
+    return Lifecycle(
+        ref=VersionRef(model, row.version),
+        stage=Stage(row.stage),
+        since=row.since,
+        entered=row.entered,
+        primary=row.is_primary,
+        digest=row.digest,
+        quarantine=Quarantine(row.quarantined_at, row.quarantine_reason or "") if quarantined else None,
+        registered_by=who_of("registered_by", row),
+        registered_at=row.registered_at,
+        provenance=row.provenance,
+    )
