@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from lockgate.domain.errors import Unavailable
@@ -72,7 +73,10 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def _sockets_of(folder: Path) -> set[str]:
-    try:
-        return {os.readlink(folder / number) for number in os.listdir(folder)}
-    except OSError:
-        return set()
+    found = set()
+    with suppress(OSError):
+        for number in os.listdir(folder):
+            # one that is closed meanwhile says nothing about the others
+            with suppress(OSError):
+                found.add(os.readlink(folder / number))
+    return found
