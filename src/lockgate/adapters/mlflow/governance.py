@@ -1,0 +1,124 @@
+"""What the governed store needs of the rest, and how one change runs inside MLflow's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, PERMISSION_DENIED, ErrorCode
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from sqlalchemy import Connection, event, select
+from sqlalchemy.orm import Session
+
+from lockgate.domain.errors import LockgateError
+from lockgate.domain.identity import Who
+from lockgate.usecases.ports import Ports, Work
+
+
+class Told(Protocol):
+    """An error as MLflow's clients hear it: MLflow's code, the text, and what the JSON body carries besides."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def detail(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """The use cases' ports, our side of a transaction on MLflow's connection, the caller, and how errors are told."""
+
+    ports: Ports
+    work_on: Callable[[Connection], Work]
+    who: Callable[[], Who]
+    explain: Callable[[LockgateError], Told]
+
+    def as_mlflow(self, error: LockgateError) -> MlflowException:
+        """The same refusal as MLflow's handlers and clients know it."""
+        told = self.explain(error)
+        try:
+            code = ErrorCode.Value(told.code)
+        except ValueError:
+            code = INTERNAL_ERROR
+        extra = {"lockgate": dict(told.detail)} if told.detail else {}
+        return MlflowException(told.message, error_code=code, **extra)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn our errors into MLflow's: inside its sessions anything else becomes a 500."""
+        try:
+            yield
+        except LockgateError as error:
+            raise self.as_mlflow(error) from error
+
+
+@dataclass(slots=True)
+class Change:
+    """One change under way: the model whose row is locked, what is asked before it, and what is recorded after it."""
+
+    model: str | None
+    allow: Callable[[Work, Connection], None]
+    record: Callable[[Work, Session], None]
+    begun: bool = False
+
+
+_CHANGE: ContextVar[Change | None] = ContextVar("lockgate_change", default=None)
+Sessions = Callable[..., AbstractContextManager[Session]]
+
+
+@contextmanager
+def changing(change: Change) -> Iterator[None]:
+    """Let the next writing session of the governed store be this change."""
+    token = _CHANGE.set(change)
+    try:
+        yield
+    finally:
+        _CHANGE.reset(token)
+
+
+def governed_sessions(plain: Sessions, governance: Governance, workspace: Callable[[], str]) -> Sessions:
+    """MLflow's session maker, with every writing session locked, judged and recorded.
+
+    A writing session that belongs to no known change is refused: it would be a mutator nobody here has read.
+    """
+
+    @contextmanager
+    def session(read_only: bool = True) -> Iterator[Session]:
+        if read_only:
+            with plain(read_only=True) as reading:
+                yield reading
+            return
+        change = _CHANGE.get()
+        if change is None or change.begun:
+            raise MlflowException("Lockgate does not know this way to change the registry, so it is refused.", PERMISSION_DENIED)
+        change.begun = True
+        with plain(read_only=False) as writing:
+            begin = _beginner(change, governance, workspace())
+            begin(writing.connection())
+            # MLflow retries a lost race after a rollback, which gives back the lock: take it and ask again
+            event.listen(writing, "after_begin", lambda _session, _transaction, connection: begin(connection))
+            yield writing
+            writing.flush()
+            with governance.translated():
+                change.record(governance.work_on(writing.connection()), writing)
+
+    return session
+
+
+def _beginner(change: Change, governance: Governance, workspace: str) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif change.model is not None:
+            row = (SqlRegisteredModel.workspace == workspace, SqlRegisteredModel.name == change.model)
+            connection.execute(select(SqlRegisteredModel.name).where(*row).with_for_update())
+        with governance.translated():
+            change.allow(governance.work_on(connection), connection)
+
+    return begin

@@ -1,0 +1,131 @@
+"""MLflow's own tables: made on a fresh database, never migrated unasked, refused at any other revision than ours."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mlflow.store.db.utils import (
+    _all_tables_exist,
+    _get_latest_schema_revision,
+    _get_schema_version,
+    _initialize_tables,
+    create_sqlalchemy_engine,
+)
+from mlflow.version import VERSION
+from sqlalchemy import Engine, event, inspect, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from lockgate.domain.errors import Conflict, Unavailable
+
+_ANY_OF_MLFLOW = frozenset({"alembic_version", "experiments", "runs", "registered_models", "model_versions"})
+
+
+def prepare(database: str, say: Callable[[str], None]) -> None:
+    """Make MLflow's tables on a database that has none; afterwards they are at this MLflow's revision.
+
+    Raises Conflict naming both revisions when MLflow's tables are there at another one, Unavailable when the database
+    cannot be reached.
+    """
+    with _alone(database):
+        engine = create_sqlalchemy_engine(database)
+        try:
+            if not _has_mlflow(engine):
+                say(f"making MLflow's tables, which takes some seconds: MLflow {VERSION}")
+                _make(engine)
+            _verify(engine, database)
+        except SQLAlchemyError as error:
+            first = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise Unavailable(f"The database cannot be used: {first}.", hint="Look at --database.") from error
+        finally:
+            engine.dispose()
+
+
+def _has_mlflow(engine: Engine) -> bool:
+    return bool(_ANY_OF_MLFLOW & set(inspect(engine).get_table_names()))
+
+
+def _verify(engine: Engine, database: str) -> None:
+    found, head = _get_schema_version(engine), _get_latest_schema_revision()
+    if found == head and _all_tables_exist(engine):
+        return
+    shown = make_url(database).render_as_string(hide_password=True)
+    raise Conflict(
+        f"The database's MLflow tables are at revision {found or 'unknown'}; MLflow {VERSION} needs {head}. "
+        "Lockgate never migrates them unasked.",
+        hint=f"Back the database up, then run: mlflow db upgrade {shown}",
+    )
+
+
+def _make(engine: Engine) -> None:
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database:
+        _initialize_tables(engine)
+        return
+    # made in a file beside it and copied in one transaction: a kill in the middle of MLflow's migrations then leaves
+    # nothing, not tables at a revision nobody can go on from
+    beside = Path(database).with_name(Path(database).name + ".making")
+    _remove(beside)
+    try:
+        fresh = create_sqlalchemy_engine(f"sqlite:///{beside}")
+        event.listen(fresh, "connect", _careless)
+        try:
+            _initialize_tables(fresh)
+        finally:
+            fresh.dispose()
+        _copy(beside, Path(database))
+    finally:
+        _remove(beside)
+
+
+def _careless(driver: Any, _record: object) -> None:
+    # the file is thrown away after a crash, so nobody waits for the disk
+    driver.execute("PRAGMA synchronous = OFF").close()
+    driver.execute("PRAGMA journal_mode = MEMORY").close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(target, timeout=20, isolation_level=None)) as database:
+        database.execute("ATTACH DATABASE ? AS made", (str(source),))
+        database.execute("BEGIN IMMEDIATE")
+        # tables before the indexes and triggers on them
+        parts = database.execute(
+            "SELECT type, name, sql FROM made.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' "
+            "ORDER BY type <> 'table'"
+        ).fetchall()
+        for kind, name, sql in parts:
+            database.execute(sql)
+            if kind == "table":
+                _copy_rows(database, name)
+        database.execute("COMMIT")
+
+
+def _copy_rows(database: sqlite3.Connection, table: str) -> None:
+    # a generated column is listed as hidden, and is not to be given a value
+    columns = [row[1] for row in database.execute(f'PRAGMA made.table_xinfo("{table}")') if row[6] == 0]
+    named = ", ".join(f'"{column}"' for column in columns)
+    # the names are MLflow's own, read from a file we just made
+    database.execute(f'INSERT INTO main."{table}" ({named}) SELECT {named} FROM made."{table}"')  # noqa: S608
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(database: str) -> Iterator[None]:
+    """One process at a time prepares an SQLite file; PostgreSQL's own transactions do the same there."""
+    url = make_url(database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    lock = Path(url.database).with_name(Path(url.database).name + ".prepare")
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # held for seconds by another starting process, and given back when it dies
+        yield

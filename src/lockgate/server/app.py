@@ -1,0 +1,95 @@
+"""What stands behind the front once MLflow is loaded: our API, the native routes, the gatekeeper and MLflow's application."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockgate.domain.errors import BadInput, Forbidden
+from lockgate.server import identity
+from lockgate.server.problems import explain
+from lockgate.server.registry.environment import AMBIENT, environment, refuse_unsupported
+from lockgate.server.replies import App, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lockgate.config import Settings
+    from lockgate.usecases.ports import Ports
+    from lockgate.wiring import Node
+
+OUR_API = "/api/lockgate/v1"
+_URI = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+log = logging.getLogger("lockgate.server")
+
+
+def build(settings: Settings) -> App:
+    """Load MLflow, make its tables on a fresh database, and put everything together. Takes seconds: call it in a thread.
+
+    Raises LockgateError where a person can do something about it.
+    """
+    refuse_unsupported(os.environ)
+    artifacts = _artifacts(settings.artifacts)
+    for name in AMBIENT:
+        os.environ.pop(name, None)
+    # MLflow reads its settings from the environment while it is imported, so this comes before anything that does so
+    os.environ.update(environment(database=settings.database, artifacts=artifacts, hosts=(settings.host,)))
+    with warnings.catch_warnings():
+        # MLflow still mounts its Flask part with starlette's deprecated bridge, which is nothing an operator can mend
+        warnings.simplefilter("ignore")
+        from lockgate.server.registry import mlflow_app
+    from lockgate import wiring
+
+    node = wiring.Node(settings, "server")
+    wiring.govern_registry(node, who=identity.caller, explain=explain, say=log.info)
+    inner = mlflow_app.load(settings.database)
+    return Routes(_api(node, settings), _governed(inner, node.ports, settings.transition_wait))
+
+
+class Routes:
+    """Our API beneath its prefix, MLflow everywhere else."""
+
+    def __init__(self, api: App, mlflow: App) -> None:
+        self._api = api
+        self._mlflow = mlflow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == OUR_API or path.startswith(f"{OUR_API}/"):
+            scope = {**scope, "root_path": scope.get("root_path", "") + OUR_API}
+            await self._api(scope, receive, send)
+        else:
+            await self._mlflow(scope, receive, send)
+
+
+def _governed(mlflow_app: App, ports: Ports, wait: float) -> App:
+    from lockgate.server.registry.gatekeeper import Gatekeeper
+    from lockgate.server.registry.routes import NativeRoutes
+    from lockgate.usecases import registry
+
+    def refused(route: str, error: Forbidden) -> None:
+        registry.refused(ports, "", route, identity.caller(), error)
+
+    return Gatekeeper(NativeRoutes(mlflow_app, ports, wait), refused)
+
+
+def _api(node: Node, settings: Settings) -> App:
+    from lockgate.server.api.app import create_api
+
+    return create_api(node.ports, parse_policy=node.parse_policy, serving_host=settings.host)
+
+
+def _artifacts(written: str) -> str:
+    if _URI.match(written):
+        return written
+    folder = Path(written).absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot hold artifacts: {error.strerror}.", hint="Name a folder you own with --artifacts."
+        ) from None
+    return folder.as_uri()

@@ -1,0 +1,124 @@
+"""Runs the server: opens the port, serves until it is told to stop, and says why when it could not start."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from lockgate.domain.errors import Conflict, LockgateError, Unavailable
+from lockgate.server.front import Front
+from lockgate.server.replies import App
+
+if TYPE_CHECKING:
+    from lockgate.config import Settings
+
+BACKLOG = 2048
+KEEP_ALIVE = 75  # seconds; clients keep their connections for a minute
+GRACE = 10  # seconds for requests under way when the server is told to stop
+
+log = logging.getLogger("lockgate.server")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, whose stop is no accident: a signal ends it with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully on TERM and INT, without raising the signal again afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+
+def serve(settings: Settings, *, opened: Callable[[int], None] = lambda _port: None) -> None:
+    """Serve until TERM or INT. `opened` hears the port as soon as connections are accepted.
+
+    Raises Conflict when the port is taken, Unavailable (or the error itself) when what is behind it cannot be loaded.
+    """
+    listener = listen(settings.host, settings.port)
+    with contextlib.closing(listener):
+        opened(listener.getsockname()[1])
+        if settings.workers > 1:
+            from lockgate.server.workers import run_all
+
+            run_all(settings, listener)
+        else:
+            run(settings, listener)
+
+
+def run(settings: Settings, listener: socket.socket) -> None:
+    """One server process on a socket that is open already. Raises as `serve`."""
+
+    def build() -> App:
+        from lockgate.server.app import build as build_app
+
+        return build_app(settings)
+
+    run_front(build, listener, hosts=(settings.host,))
+
+
+def run_front(build: Callable[[], App], listener: socket.socket, *, hosts: tuple[str, ...]) -> None:
+    """Serve what `build` makes, behind the front. Raises Unavailable with the reason when it could not be made."""
+    reasons: list[LockgateError] = []
+
+    def failed(error: LockgateError) -> None:
+        reasons.append(error)
+        server.should_exit = True
+
+    def ready() -> None:
+        log.info("ready on port %s", listener.getsockname()[1])
+
+    server = Server(_config(Front(build, failed, ready=ready, hosts=hosts)))
+    server.run(sockets=[listener])
+    if reasons:
+        raise reasons[0]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket (port 0: any free one). Raises Conflict when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Conflict(
+            f"Port {port} on {host} cannot be opened: {error.strerror or error}.",
+            hint="Stop what holds it, or choose another one with --port.",
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        # no proxy is trusted, and the front refuses the headers that claim one
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )

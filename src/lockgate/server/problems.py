@@ -1,0 +1,70 @@
+"""The one table from our errors to HTTP, and how each is told to MLflow's clients and to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockgate.domain.errors import (
+    BadInput,
+    Conflict,
+    Failed,
+    Forbidden,
+    LockgateError,
+    NotFound,
+    Refused,
+    Unavailable,
+    Unreadable,
+    Waits,
+)
+from lockgate.domain.verdict import Verdict
+
+# 408, 429 and 5xx make MLflow's client repeat the request and lose the reason, so no outcome of a promotion is one of them
+TABLE: Mapping[type[LockgateError], tuple[int, str]] = {
+    BadInput: (400, "INVALID_PARAMETER_VALUE"),
+    NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
+    Forbidden: (403, "PERMISSION_DENIED"),
+    Refused: (403, "PERMISSION_DENIED"),
+    Waits: (409, "RESOURCE_CONFLICT"),
+    Conflict: (409, "RESOURCE_CONFLICT"),
+    Failed: (409, "RESOURCE_CONFLICT"),
+    Unreadable: (409, "RESOURCE_CONFLICT"),
+    Unavailable: (503, "TEMPORARILY_UNAVAILABLE"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it crosses the network: HTTP status, MLflow's error code, text for people, and our `lockgate` object."""
+
+    status: int
+    code: str
+    message: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The body: MLflow's two fields, and `lockgate` where there is something to add."""
+        body: dict[str, Any] = {"error_code": self.code, "message": self.message}
+        return {**body, "lockgate": dict(self.detail)} if self.detail else body
+
+
+def explain(error: LockgateError) -> Problem:
+    """The problem an error is told as. Raises KeyError when its class has no row, which a test keeps from happening."""
+    status, code = TABLE[type(error)]
+    verdict: Verdict | None = getattr(error, "verdict", None)
+    promotion: str = getattr(error, "promotion", "")
+    detail: dict[str, Any] = {}
+    if promotion or verdict is not None:
+        detail = {
+            "promotion": promotion,
+            "standing": verdict.standing.value if verdict is not None else "",
+            "gates": [gate.as_plain() for gate in verdict.gates] if verdict is not None else [],
+            "next": error.hint.strip(),
+        }
+    return Problem(status, code, _message(error), detail)
+
+
+def _message(error: LockgateError) -> str:
+    # MLflow's client shows nothing but the code and this text, so everything a person needs is in it
+    return f"{error.message}{error.hint}" if error.hint.startswith("\n") else str(error)

@@ -1,0 +1,28 @@
+"""MLflow's own application, imported into this process: the environment must be set before this module is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from mlflow.server import handlers
+from mlflow.server.fastapi_app import app
+
+from lockgate.server.registry.environment import ARTIFACT_ROOT
+
+# MLflow gives its loggers handlers of their own; in our process every line goes the way of ours
+for _name in ("mlflow", "mlflow.server", "mlflow.store", "alembic"):
+    logging.getLogger(_name).handlers.clear()
+    logging.getLogger(_name).propagate = True
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def load(database: str) -> Any:
+    """MLflow's ASGI application on its opened stores. The registry must be governed before.
+
+    Its lifespan is not for us to run: it only looks after the assistant, which is off.
+    """
+    handlers.initialize_backend_stores(
+        backend_store_uri=database, registry_store_uri=database, default_artifact_root=ARTIFACT_ROOT
+    )
+    return app

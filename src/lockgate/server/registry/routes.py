@@ -1,0 +1,163 @@
+"""The two routes by which MLflow's clients move versions: they wait for the promotion without holding anything.
+
+A thread, a connection or a transaction held for the length of a rollout would let a handful of clients stop the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from flask import Request
+from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
+from mlflow.exceptions import MlflowException
+from mlflow.protos.model_registry_pb2 import SetRegisteredModelAlias, TransitionModelVersionStage
+from mlflow.server import handlers
+from mlflow.utils.proto_json_utils import message_to_json
+from mlflow.webhooks.types import ModelVersionAliasCreatedPayload
+from starlette.middleware.wsgi import build_environ
+
+from lockgate.domain.errors import LockgateError
+from lockgate.domain.promotion import Promotion
+from lockgate.server import replies
+from lockgate.server.problems import explain
+from lockgate.server.replies import App, Message, Receive, Scope, Send
+from lockgate.usecases import promote
+from lockgate.usecases.ports import Ports
+from lockgate.usecases.promote import Ask
+
+T = TypeVar("T")
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.2  # seconds between two looks at a promotion that goes on
+_PREFIXES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
+_NAME = {"name": [handlers._assert_string, handlers._assert_required]}
+_VERSION = {"version": [handlers._assert_string, handlers._assert_required]}
+_TRANSITION = {
+    **_NAME,
+    **_VERSION,
+    "stage": [handlers._assert_string, handlers._assert_required],
+    "archive_existing_versions": [handlers._assert_bool],
+}
+_ALIAS = {**_NAME, "alias": [handlers._assert_string, handlers._assert_required], **_VERSION}
+
+log = logging.getLogger("lockgate.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for, and how it is answered once that is so."""
+
+    ask: Ask
+    answer: Callable[[], str]
+
+
+class NativeRoutes:
+    """Takes over transitions and protected aliases; everything else goes on to MLflow. `wait` is in seconds."""
+
+    def __init__(self, app: App, ports: Ports, wait: float) -> None:
+        self._app = app
+        self._ports = ports
+        self._wait = wait
+        self._routes: dict[tuple[str, str], Callable[[Request], Wanted | None]] = {}
+        for prefix in _PREFIXES:
+            self._routes["POST", f"{prefix}model-versions/transition-stage"] = _transition
+            self._routes["POST", f"{prefix}registered-models/alias"] = _alias
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = self._routes.get((scope["method"], scope["path"]))
+        if read is None:
+            await self._app(scope, receive, send)
+            return
+        body = await _body(receive)
+        if body is None:
+            return  # the client left in the middle of its request
+        try:
+            wanted = await _in_thread(lambda: read(Request(build_environ(scope, body))))
+            if wanted is None:
+                await self._app(scope, _replay(body, receive), send)
+                return
+            promote.answer(await self._waited(wanted.ask))
+            answer = await _in_thread(wanted.answer)
+        except MlflowException as error:
+            await _mlflow_error(send, error)
+        except LockgateError as error:
+            await replies.problem(send, explain(error))
+        else:
+            await replies.raw_json(send, 200, answer)
+
+    async def _waited(self, ask: Ask) -> Promotion:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._wait
+        promotion = await _in_thread(lambda: promote.ask(self._ports, ask))
+        pause = FIRST_PAUSE
+        while not promotion.state.is_over and loop.time() < give_up:
+            await asyncio.sleep(min(pause, max(0.0, give_up - loop.time())))
+            pause = min(LONGEST_PAUSE, pause * 1.5)
+            promotion = await _in_thread(lambda: promote.look(self._ports, promotion.id))  # noqa: B023 - awaited at once
+        return promotion
+
+
+def _transition(request: Request) -> Wanted | None:
+    told = handlers._get_request_message(TransitionModelVersionStage(), request, _TRANSITION)
+    store = handlers._get_model_registry_store()
+    ask = store.ask_for_stage(told.name, told.version, told.stage, told.archive_existing_versions)
+
+    def answer() -> str:
+        version = store.get_model_version(told.name, told.version)
+        return str(message_to_json(TransitionModelVersionStage.Response(model_version=version.to_proto())))
+
+    return None if ask is None else Wanted(ask, answer)
+
+
+def _alias(request: Request) -> Wanted | None:
+    told = handlers._get_request_message(SetRegisteredModelAlias(), request, _ALIAS)
+    store = handlers._get_model_registry_store()
+    ask = store.ask_for_alias(told.name, told.alias, told.version)
+
+    def answer() -> str:
+        handlers.deliver_webhook(
+            event=WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED),
+            payload=ModelVersionAliasCreatedPayload(name=told.name, alias=told.alias, version=told.version),
+            store=store,
+        )
+        return "{}"
+
+    return None if ask is None else Wanted(ask, answer)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    first = True
+
+    async def next_message() -> Message:
+        nonlocal first
+        if first:
+            first = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return next_message
+
+
+async def _mlflow_error(send: Send, error: Any) -> None:
+    status = error.get_http_status_code()
+    if status >= 500:
+        log.error("%s: %s", error.error_code, error.message)
+    await replies.raw_json(send, status, error.serialize_as_json())

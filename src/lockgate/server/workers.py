@@ -1,0 +1,101 @@
+"""Several server processes on one socket: started afresh, replaced when one dies, stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING
+
+from lockgate.domain.errors import LockgateError, Unavailable
+from lockgate.server.main import GRACE, run
+
+if TYPE_CHECKING:
+    from lockgate.config import Settings
+
+CANNOT_START = 3  # exit code of a process that could not load what it serves: a new one could not either
+LEAST_LIFE = 5.0  # seconds; one that dies sooner, twice in a row, is not worth a third
+log = logging.getLogger("lockgate.server")
+_spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+
+
+def run_all(settings: Settings, listener: socket.socket) -> None:
+    """Serve with `settings.workers` processes until TERM or INT. Raises Unavailable when they cannot start."""
+    stop = threading.Event()
+    mine, theirs = _spawn.Pipe(duplex=False)  # its end tells the processes that this one is gone, even by kill -9
+    with _stopping(stop), contextlib.closing(theirs):
+        processes = [_start(settings, listener, mine) for _ in range(settings.workers)]
+        try:
+            _watch(processes, settings, listener, mine, stop)
+        finally:
+            _end(processes)
+
+
+def _watch(
+    processes: list[SpawnProcess], settings: Settings, listener: socket.socket, pipe: Connection, stop: threading.Event
+) -> None:
+    born = {process.sentinel: time.monotonic() for process in processes}
+    early = 0
+    while not stop.is_set():
+        wait([process.sentinel for process in processes], timeout=0.5)
+        for index, process in enumerate(processes):
+            if process.is_alive() or stop.is_set():
+                continue
+            early = early + 1 if time.monotonic() - born.pop(process.sentinel) < LEAST_LIFE else 0
+            if process.exitcode == CANNOT_START or early > 1:
+                raise Unavailable("A server process could not start.", hint="The lines before this one say why.")
+            log.warning("server process %s ended (%s): starting another", process.pid, process.exitcode)
+            processes[index] = _start(settings, listener, pipe)
+            born[processes[index].sentinel] = time.monotonic()
+
+
+def _start(settings: Settings, listener: socket.socket, pipe: Connection) -> SpawnProcess:
+    process = _spawn.Process(target=_serve, args=(settings, listener, pipe))
+    process.start()
+    return process
+
+
+def _end(processes: list[SpawnProcess]) -> None:
+    for process in processes:
+        if process.is_alive():
+            process.terminate()
+    give_up = time.monotonic() + GRACE + 5
+    for process in processes:
+        process.join(max(0.1, give_up - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join(5)
+
+
+def _serve(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    threading.Thread(target=_leave_with_parent, args=(pipe,), name="parent", daemon=True).start()
+    try:
+        run(settings, listener)
+    except LockgateError as error:
+        log.error("%s", error)  # noqa: TRY400 - its reason is the message; a traceback would say less
+        os._exit(CANNOT_START)
+
+
+def _leave_with_parent(pipe: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv_bytes()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    before = {sig: signal.signal(sig, lambda *_: stop.set()) for sig in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for sig, handler in before.items():
+            signal.signal(sig, handler)

@@ -1,0 +1,332 @@
+"""Changes to the registry that are no moves between stages: what is refused, and what goes on the record.
+
+Each `may_…` is asked before the change and each past-tense function records it, both in the transaction of the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
+from lockgate.domain.errors import BadInput, Conflict, Forbidden, LockgateError
+from lockgate.domain.identity import Who
+from lockgate.domain.promotion import Kind
+from lockgate.domain.serving import Endpoint, EndpointState
+from lockgate.domain.stages import GATED, Stage
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases import stages, validate
+from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.promote import Ask
+
+IS_PROMPT = "mlflow.prompt.is_prompt"
+APPROVAL_REQUEST = "approval_request"
+PRODUCTION_APPROVED = "production_approved"
+ACTS = frozenset({APPROVAL_REQUEST, PRODUCTION_APPROVED})
+WRITTEN_BY_LOCKGATE: Mapping[str, str] = {
+    "staging_timestamp": "Lockgate writes it when a version enters Staging.",
+    "model_version": "Lockgate writes it; the version is the registry's own.",
+}
+RESERVED = frozenset({*ACTS, *WRITTEN_BY_LOCKGATE, IS_PROMPT})
+_LONGEST_RECORDED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes a model, and when."""
+
+    model: str
+    who: Who
+    at: datetime
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def may_register_model(tags: Mapping[str, str]) -> None:
+    """Raises Forbidden when a reserved tag is among them; the mark of a prompt is set here or never."""
+    for key in sorted(RESERVED & tags.keys() - {IS_PROMPT}):
+        raise _reserved_on_model(key)
+
+
+def model_registered(work: Work, change: Change, tags: Mapping[str, str]) -> None:
+    """A new model, or a new prompt."""
+    work.versions.add_model(change.model)
+    prompt = work.catalog.is_prompt(change.model)
+    detail: dict[str, Plain] = {"tags": _recorded(tags)} if tags else {}
+    _write(work, change, "prompt:registered" if prompt else "model:registered", detail=detail)
+
+
+def model_described(work: Work, change: Change, description: str | None) -> None:
+    """A model's description changed."""
+    _write(work, change, "model:described", detail={"description": _short(description or "")})
+
+
+def may_rename_model(work: Work, model: str) -> None:
+    """Raises Conflict while the model has an endpoint or an open promotion."""
+    _refuse_if_in_use(work, model, "renamed")
+
+
+def model_renamed(work: Work, change: Change, new_name: str) -> None:
+    """Our rows and the record go along with the name."""
+    _write(work, change, "model:renamed", before=change.model, after=new_name)
+    work.versions.rename_model(change.model, new_name)
+
+
+def may_delete_model(work: Work, model: str) -> None:
+    """Raises Conflict while the model has an endpoint or an open promotion."""
+    _refuse_if_in_use(work, model, "deleted")
+
+
+def model_deleted(work: Work, change: Change) -> None:
+    """A model made under the same name later starts with nothing."""
+    _write(work, change, "model:deleted", detail={"versions": len(work.versions.of_model(change.model))})
+    for endpoint in work.endpoints.of_model(change.model):
+        if endpoint.state is not EndpointState.RETIRED:
+            work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, "its model was deleted before it ever served")
+    work.versions.delete_model(change.model, change.at)
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+def may_register_version(work: Work, model: str, tags: Mapping[str, str]) -> None:
+    """Raises Forbidden for a tag that only Lockgate writes, and BadInput for a prompt's version in a model."""
+    for key in sorted(WRITTEN_BY_LOCKGATE.keys() & tags.keys()):
+        raise _only_lockgate(key)
+    prompt = work.catalog.is_prompt(model)
+    if tags.get(IS_PROMPT, "false").lower() == "true" and not prompt:
+        raise BadInput(
+            f"{model} was registered as a model and stays one: it takes no prompt versions.",
+            hint="Register the prompt under another name.",
+        )
+    if prompt and ACTS & tags.keys():
+        raise _no_approvals_for_prompts(model)
+    if PRODUCTION_APPROVED in tags:
+        raise Forbidden(
+            f"A version cannot be registered with the tag {PRODUCTION_APPROVED}: nobody has looked at it yet.",
+            hint="Register it, ask with lockgate request, and have somebody approve.",
+        )
+
+
+def version_registered(ports: Ports, work: Work, change: Change, version: int, source: str) -> None:
+    """A new version in stage None; validated at once where the policy or an endpoint of its model asks for it."""
+    ref = VersionRef(change.model, version)
+    detail: dict[str, Plain] = {"source": _short(source)}
+    if work.catalog.is_prompt(change.model):
+        _write(work, change, "prompt:version-registered", version=version, detail=detail)
+        return
+    work.versions.register(ref, change.who, change.at)
+    _write(work, change, "version:registered", version=version, after=Stage.NONE, detail=detail)
+    if work.policies.in_force().names_for_registration(change.model) or _endpoints(work, change.model):
+        id = ports.ids.new("val")
+        validate.queue(work, id=id, ref=ref, who=change.who, trigger="registration", at=change.at)
+
+
+def version_described(work: Work, change: Change, version: int, description: str | None) -> None:
+    """A version's description changed."""
+    _write(work, change, "version:described", version=version, detail={"description": _short(description or "")})
+
+
+def may_delete_version(work: Work, ref: VersionRef) -> None:
+    """Raises Conflict when an endpoint holds the version or a promotion of it is open."""
+    for endpoint in _endpoints(work, ref.model):
+        held = [release for release in (endpoint.release, endpoint.candidate) if release is not None]
+        if any(release.ref == ref for release in held):
+            raise Conflict(
+                f"{ref} serves at the {endpoint.environment} endpoint of {ref.model}.",
+                hint=f"Promote another version first, or stop it: lockgate endpoints retire {endpoint.environment} {ref.model}",
+            )
+    _refuse_if_promoting(work, ref.model, ref)
+
+
+def version_deleted(work: Work, change: Change, version: int) -> None:
+    """Its stay in its stage ends; the stage's alias goes to the next version there, if any."""
+    ref = VersionRef(change.model, version)
+    row = work.versions.get(ref)
+    before = row.stage.value if row else ""
+    _write(work, change, "version:deleted", version=version, before=before)
+    if row is None:
+        return
+    work.versions.delete(ref, change.at)
+    if row.stage in GATED:
+        stages.follow(work, work.policies.in_force(), change.model, row.stage)
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def may_tag_model(key: str) -> None:
+    """Raises Forbidden for a reserved tag."""
+    if key in RESERVED:
+        raise _reserved_on_model(key)
+
+
+def may_tag_version(key: str, *, deleting: bool = False) -> None:
+    """Raises Forbidden for a reserved tag. Writing `approval_request` or `production_approved` is an act, not a tag."""
+    if key in WRITTEN_BY_LOCKGATE:
+        raise _only_lockgate(key)
+    if key == IS_PROMPT:
+        raise _prompt_mark()
+    if key in ACTS and deleting:
+        raise Forbidden(
+            f"The tag {key} shows where the approval stands, and cannot be deleted.",
+            hint="To take an approval back, reject it: lockgate reject MODEL@VERSION --reason …",
+        )
+
+
+def may_act_by_tag(work: Work, model: str) -> None:
+    """Raises Forbidden for a prompt: there is nothing to approve about it."""
+    if work.catalog.is_prompt(model):
+        raise _no_approvals_for_prompts(model)
+
+
+def tagged(work: Work, change: Change, key: str, value: str | None, version: int | None = None) -> None:
+    """A tag of a model or a version was set, or deleted with None."""
+    subject = "model" if version is None else "version"
+    detail: dict[str, Plain] = {"key": key} if value is None else {"key": key, "value": _short(value)}
+    _write(
+        work, change, f"{subject}:untagged" if value is None else f"{subject}:tagged", version=version, detail=detail
+    )
+
+
+# --- aliases and stages -----------------------------------------------------------------------------------------------
+
+
+def protected_stage(work: Work, model: str, alias: str) -> Stage | None:
+    """The stage this alias is bound to, or None where anybody may move it: an own alias, or one of a prompt."""
+    if work.catalog.is_prompt(model):
+        return None
+    return work.policies.in_force().stage_of_alias(model, alias)
+
+
+def ask_by_alias(work: Work, ref: VersionRef, alias: str, who: Who) -> Ask | None:
+    """The promotion that setting a protected alias means, or None for an alias of the user's own."""
+    stage = protected_stage(work, ref.model, alias)
+    if stage is None:
+        return None
+    limit = work.policies.in_force().rules(ref.model, stage).max_versions
+    # an alias names one version: with room for one, moving it replaces the one it named
+    return Ask(
+        ref, stage, Kind.ALIAS, who, archive_existing=limit is None or limit == 1, reason=f"alias {alias} was set"
+    )
+
+
+def may_delete_alias(work: Work, model: str, alias: str, holder: int | None) -> None:
+    """Raises Conflict for a protected alias that points at a version."""
+    stage = protected_stage(work, model, alias)
+    if stage is not None and holder is not None:
+        raise Conflict(
+            f"The alias {alias} of {model} names the primary version of {stage} and goes only when {model}@{holder} leaves it.",
+            hint=f"lockgate promote {model}@{holder} --to archived",
+        )
+
+
+def alias_changed(work: Work, change: Change, alias: str, before: int | None, after: int | None) -> None:
+    """An alias of the user's own was set, moved, or (after None) deleted."""
+    was, now = ("" if version is None else str(version) for version in (before, after))
+    action = "alias:deleted" if after is None else "alias:set"
+    _write(
+        work, change, action, version=before if after is None else after, before=was, after=now, detail={"alias": alias}
+    )
+
+
+def may_transition_prompt(model: str, stage: Stage) -> None:
+    """Raises BadInput for any stage but None: prompts have none."""
+    if stage is not Stage.NONE:
+        raise BadInput(
+            f"{model} is a prompt, and prompts have no stages.", hint="Use an alias to mark a prompt's version."
+        )
+
+
+def webhook_changed(work: Work, action: str, who: Who, at: datetime) -> None:
+    """One of MLflow's webhooks was made, changed or deleted."""
+    work.record.write(Entry(action, who, at))
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def refused(ports: Ports, model: str, action: str, who: Who, error: LockgateError) -> None:
+    """Put a refusal by authorisation on the record, in a transaction of its own."""
+    with ports.store.reading() as work:
+        known = bool(model) and work.catalog.has_model(model)
+    detail: dict[str, Plain] = {"asked": action} if known or not model else {"asked": action, "model": _short(model)}
+    entry = Entry("access:refused", who, ports.clock.now(), model if known else "", why=error.message, detail=detail)
+    with ports.store.writing(model if known else None) as work:
+        work.record.write(entry)
+
+
+def _only_lockgate(key: str) -> Forbidden:
+    return Forbidden(f"The tag {key} is reserved: {WRITTEN_BY_LOCKGATE[key]}", hint="Choose another name for your tag.")
+
+
+def _prompt_mark() -> Forbidden:
+    return Forbidden(
+        f"The tag {IS_PROMPT} is set when a prompt is registered, and never after.",
+        hint="Register the prompt under a name of its own.",
+    )
+
+
+def _reserved_on_model(key: str) -> Forbidden:
+    if key == IS_PROMPT:
+        return _prompt_mark()
+    return Forbidden(f"The tag {key} is reserved for versions; a model cannot carry it.", hint="Choose another name.")
+
+
+def _no_approvals_for_prompts(model: str) -> Forbidden:
+    return Forbidden(f"{model} is a prompt, and prompts need no approval.", hint="Choose another name for your tag.")
+
+
+def _endpoints(work: Work, model: str) -> Sequence[Endpoint]:
+    return [endpoint for endpoint in work.endpoints.of_model(model) if endpoint.state is not EndpointState.RETIRED]
+
+
+def _refuse_if_in_use(work: Work, model: str, done: str) -> None:
+    for endpoint in _endpoints(work, model):
+        if endpoint.release is None and endpoint.candidate is None:
+            continue  # it has never served anything: there is nothing to stop
+        raise Conflict(
+            f"{model} has a {endpoint.environment} endpoint and cannot be {done}.",
+            hint=f"Stop it first: lockgate endpoints retire {endpoint.environment} {model}",
+        )
+    _refuse_if_promoting(work, model, None)
+
+
+def _refuse_if_promoting(work: Work, model: str, ref: VersionRef | None) -> None:
+    for promotion in work.promotions.open_of_model(model):
+        if ref is None or promotion.ref == ref:
+            raise Conflict(
+                f"Promotion {promotion.id} of {promotion.ref} to {promotion.stage} is open ({promotion.state}).",
+                promotion=promotion.id,
+                hint=f"Wait for its end: lockgate rollout status {model}",
+            )
+
+
+def _write(
+    work: Work,
+    change: Change,
+    action: str,
+    *,
+    version: int | None = None,
+    before: str = "",
+    after: str = "",
+    detail: Mapping[str, Plain] | None = None,
+) -> None:
+    entry = Entry(action, change.who, change.at, change.model, version, before, after, detail=detail)
+    work.record.write(entry)
+
+
+def _recorded(tags: Mapping[str, str]) -> dict[str, Plain]:
+    return {key: _short(value) for key, value in tags.items()}
+
+
+def _short(text: str) -> str:
+    """The text itself, or where it is long its beginning and a digest that proves the rest."""
+    if len(text) <= _LONGEST_RECORDED:
+        return text
+    proof = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[:_LONGEST_RECORDED]}… (sha256:{proof}, {len(text)} characters)"
