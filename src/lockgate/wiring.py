@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockgate.adapters.artifacts.local import LocalArtifacts
 from lockgate.adapters.policyfile import parse_policy as parse_policy_text
@@ -14,16 +16,19 @@ from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.ledger import SqlAgentLedger
-from lockgate.adapters.sql.migrations import prepare as prepare_tables
+from lockgate.adapters.sql.schema import prepare as prepare_tables
 from lockgate.adapters.sql.queue import SqlQueue
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds, SystemClock
 from lockgate.config import Settings
-from lockgate.domain.errors import BadInput
+from lockgate.domain.errors import BadInput, LockgateError
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import Policy
 from lockgate.usecases import apply_policy
 from lockgate.usecases.ports import Ports
+
+if TYPE_CHECKING:
+    from lockgate.adapters.mlflow.governance import Told
 
 
 @dataclass(frozen=True)
@@ -105,3 +110,19 @@ def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     node = Node(settings, "prepare")
     return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
 
+
+
+def govern_registry(
+    node: Node, *, who: Callable[[], Who], explain: Callable[[LockgateError], Told], say: Callable[[str], None]
+) -> None:
+    """Make MLflow's tables where there are none, then ours, and put the governed store wherever MLflow looks for one.
+
+    Imports MLflow, which takes seconds. Raises Conflict when MLflow's tables are at another revision.
+    """
+    from lockgate.adapters.mlflow import schema
+    from lockgate.adapters.mlflow.governance import Governance
+    from lockgate.adapters.mlflow.install import install
+
+    schema.prepare(node.settings.database, say)
+    prepare(node.settings)
+    install(Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain))
