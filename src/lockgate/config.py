@@ -19,7 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """What a process is told. Paths are absolute, `transition_wait` is in seconds, no `policy` means the built-in one."""
+    """What a process is told. Paths are absolute, `transition_wait` is in seconds, no `policy` is the built-in one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 

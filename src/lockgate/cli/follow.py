@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def _watch(client: Lockgate, opened: Promotion, limit: float | None, patient: bo
     end = None if limit is None else time.monotonic() + limit
     silent_since: float | None = None
     while not now.is_over and (patient or not waits_for_people(now)):
-        left = LONGEST_PAUSE if end is None else end - time.monotonic()
+        left = math.inf if end is None else end - time.monotonic()
         if left <= 0:
             break
         tell(doing(now) if silent_since is None else "the server does not answer; asking again")

@@ -18,6 +18,7 @@ EXIT_OF: Mapping[str, int] = {
     # of lockgate.domain.errors: raised in this process
     "BadInput": USAGE,
     "Unavailable": REFUSED,
+    "Unreadable": REFUSED,
     "Waits": WAITING,
     # of lockgate.sdk.errors: told by the server
     "BadRequest": USAGE,

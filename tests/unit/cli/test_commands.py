@@ -1,0 +1,161 @@
+"""What commands print, from shapes as the server would send them: whole, plain and with the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lockgate.cli import follow, outcome
+from lockgate.cli.main import cli
+from lockgate.sdk import errors
+from lockgate.sdk.client import Lockgate
+from lockgate.wire import shapes
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+ANA = shapes.Who("ana")
+APPROVAL = shapes.Gate(
+    "approval_required", "waits", "enforce", "nobody has been asked", "no request", "1 approval",
+    "lockgate request fraud@7 --reason …",
+)  # fmt: skip
+OPEN = shapes.Promotion(
+    id="prm_1", model="fraud", version=7, stage="Production", kind="promote", state="waiting", lasting=True,
+    archive_existing=True, asked_by=ANA, reason="", asked_at=NOW, because="an approval is missing",
+    verdict=shapes.Verdict("waits", "waits", (APPROVAL,)),
+)  # fmt: skip
+HOLDS = shapes.Verdict("holds", "holds", ())
+ENDPOINT = shapes.Endpoint(
+    environment="production", model="fraud", version=7, port=5002, url="http://127.0.0.1:5002/invocations",
+    state="serving", because="", release=None, generation=3, acknowledged=3,
+)  # fmt: skip
+
+
+class Server:
+    """Answers in place of a server: each promotion it is asked about is the next of `states`."""
+
+    def __init__(self) -> None:
+        self.states: list[shapes.Promotion] = [OPEN]
+        self.asked: dict[str, Any] = {}
+
+    def next(self) -> shapes.Promotion:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    answering = Server()
+
+    def promote(_self: Lockgate, version: object, to: str, **more: Any) -> shapes.Promotion:
+        answering.asked = {"version": version, "to": to, **more}
+        return answering.next()
+
+    monkeypatch.setattr(Lockgate, "promote", promote)
+    monkeypatch.setattr(Lockgate, "promotion", lambda _self, _id: answering.next())
+    monkeypatch.setattr(Lockgate, "endpoints", lambda _self: (ENDPOINT,))
+    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.0)
+    return iter([answering]).__next__()
+
+
+def _run(*arguments: str) -> int:
+    return outcome.run(cli, [*arguments, "--url", "http://127.0.0.1:9"])
+
+
+def test_a_promotion_that_waits_for_people_exits_8_and_says_how_to_follow_it(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("promote", "fraud@7", "--to", "production") == 8
+    shown = capsys.readouterr().out
+    for told in ("prm_1", "approval_required", "lockgate request fraud@7 --reason …"):
+        assert told in shown
+    assert "lockgate promote fraud@7 --to production --wait" in shown
+
+
+def test_a_promotion_that_gets_done_exits_0_and_says_where_it_is_served(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.states = [
+        replace(OPEN, state="judging", verdict=None), replace(OPEN, state="warming"), replace(OPEN, state="switching"),
+        replace(OPEN, state="done", verdict=HOLDS),
+    ]  # fmt: skip
+    assert _run("promote", "fraud@7", "--to", "production", "--reason", "why not", "--keep-existing") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "Done: fraud@7 is in Production, served at http://127.0.0.1:5002/invocations.\n"
+    assert "switching traffic" in shown.err
+    assert server.asked == {
+        "version": ("fraud", 7), "to": "Production", "reason": "why not", "archive_existing": False,
+    }  # fmt: skip
+
+
+def test_wait_may_stand_before_other_words_and_outlasts_a_wait_for_people(server: Server) -> None:
+    server.states = [OPEN, OPEN, OPEN, replace(OPEN, state="done", verdict=HOLDS)]
+    assert _run("promote", "--wait", "fraud@7", "--to", "production") == 0
+    server.states = [OPEN]
+    assert _run("promote", "--wait", "10ms", "fraud@7", "--to", "production") == 8
+
+
+def test_a_promotion_that_ends_refused_exits_1_with_its_gates(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = replace(APPROVAL, name="min_accuracy", standing="fails")
+    server.states = [OPEN, replace(OPEN, state="refused", verdict=shapes.Verdict("fails", "fails", (gate,)))]
+    assert _run("promote", "fraud@7", "--to", "production", "--wait") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "min_accuracy" in shown.err
+
+
+def test_at_observe_what_did_not_hold_is_shown_though_nothing_was_refused(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = replace(APPROVAL, level="observe")
+    server.states = [replace(OPEN, state="done", verdict=shapes.Verdict("holds", "waits", (gate,)))]
+    assert _run("promote", "fraud@7", "--to", "production") == 0
+    shown = capsys.readouterr().out
+    assert "1 gate did not hold" in shown
+    assert "approval_required" in shown
+
+
+def test_ctrl_c_leaves_the_promotion_going_and_says_how_to_follow_it(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_self: Lockgate, _id: str) -> shapes.Promotion:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lockgate, "promotion", interrupted)
+    assert _run("promote", "fraud@7", "--to", "production", "--wait") == 8
+    assert "goes on without you" in capsys.readouterr().err
+
+
+def test_a_server_that_is_away_for_a_moment_does_not_end_the_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Any] = [errors.Unreachable("away"), replace(OPEN, state="done", verdict=HOLDS)]
+
+    def promotion(_self: Lockgate, _id: str) -> shapes.Promotion:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Lockgate, "promotion", promotion)
+    assert _run("promote", "fraud@7", "--to", "production", "--wait") == 0
+
+
+def test_no_command_or_reason_is_cut_in_a_pipe(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    command = "lockgate request a-model-with-a-very-long-name-that-goes-on-and-on@123 --reason …  --to production"
+    because = "word " * 40 + "end-of-the-reason"
+    gate = replace(APPROVAL, next=command, because=because)
+    server.states = [replace(OPEN, verdict=shapes.Verdict("waits", "waits", (gate,)))]
+    assert _run("promote", "fraud@7", "--to", "production") == 8
+    shown = capsys.readouterr().out
+    assert command in shown
+    assert "end-of-the-reason" in shown
+    assert "\x1b" not in shown
+
+
+def test_text_from_the_server_is_never_read_as_markup(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = replace(APPROVAL, because="[red]not a colour[/red] :smile:")
+    server.states = [replace(OPEN, verdict=shapes.Verdict("waits", "waits", (gate,)))]
+    assert _run("promote", "fraud@7", "--to", "production") == 8
+    shown = capsys.readouterr().out
+    assert "[red]not a colour[/red]" in " ".join(shown.split())

@@ -1,0 +1,63 @@
+"""Settings come from options, else from the environment, else from defaults, and a wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lockgate.config import Settings, is_loopback, load
+from lockgate.domain.errors import BadInput
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"LOCKGATE_{name.upper()}", raising=False)
+
+
+def test_the_defaults_keep_everything_in_a_folder_here(tmp_path: Path) -> None:
+    found = load()
+    assert found.home == tmp_path / ".lockgate"
+    assert found.database == f"sqlite:///{tmp_path}/.lockgate/lockgate.db"
+    assert found.artifacts == str(tmp_path / ".lockgate" / "artifacts")
+    assert (found.host, found.port, found.staging_port, found.production_port) == ("127.0.0.1", 5000, 5001, 5002)
+    assert found.policy is None
+    assert found.url == "http://127.0.0.1:5000"
+
+
+def test_a_policy_file_that_lies_here_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "lockgate.yaml").write_text("level: observe\n")
+    assert load().policy == tmp_path / "lockgate.yaml"
+
+
+def test_an_option_beats_the_environment_and_the_environment_beats_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_PORT", "6000")
+    monkeypatch.setenv("LOCKGATE_USER", "")
+    assert load().port == 6000
+    assert load({"port": 7000, "host": None}).port == 7000
+    assert load().user
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_a_loopback_address_is_taken(host: str) -> None:
+    assert is_loopback(host)
+    assert load({"host": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_an_address_beyond_loopback_is_refused_because_there_are_no_users(host: str) -> None:
+    with pytest.raises(BadInput, match="no users yet"):
+        load({"host": host})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("port", "x"), ("port", 0), ("port", 70000), ("workers", 0), ("transition_wait", -1)]
+)
+def test_a_wrong_setting_is_named_alone_with_what_was_seen(name: str, value: object) -> None:
+    with pytest.raises(BadInput) as refused:
+        load({name: value})
+    assert f"--{name.replace('_', '-')}" in refused.value.message
+    assert repr(value) in refused.value.message
+    assert "--database" not in refused.value.message
