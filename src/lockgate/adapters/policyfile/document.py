@@ -62,7 +62,7 @@ def _refused(text: str) -> Iterator[Problem]:
             yield Problem(line, "", f"more than {MOST_DEPTH} levels of nesting", "a flatter file")
             return
         if count > MOST_NODES:
-            yield Problem(line, "", f"more than {MOST_NODES:,} values", "a shorter file")
+            yield Problem(line, "", f"more than {MOST_NODES:,} keys and values", "a shorter file")
             return
 
 
