@@ -16,8 +16,8 @@ from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.ledger import SqlAgentLedger
-from lockgate.adapters.sql.schema import prepare as prepare_tables
 from lockgate.adapters.sql.queue import SqlQueue
+from lockgate.adapters.sql.schema import prepare as prepare_tables
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds, SystemClock
 from lockgate.config import Settings
@@ -111,11 +111,10 @@ def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
 
 
-
 def govern_registry(
     node: Node, *, who: Callable[[], Who], explain: Callable[[LockgateError], Told], say: Callable[[str], None]
 ) -> None:
-    """Make MLflow's tables where there are none, then ours, and put the governed store wherever MLflow looks for one.
+    """Make MLflow's tables where there are none, and ours, and put the governed store wherever MLflow looks for one.
 
     Imports MLflow, which takes seconds. Raises Conflict when MLflow's tables are at another revision.
     """
@@ -123,6 +122,6 @@ def govern_registry(
     from lockgate.adapters.mlflow.governance import Governance
     from lockgate.adapters.mlflow.install import install
 
-    schema.prepare(node.settings.database, say)
     prepare(node.settings)
+    schema.prepare(node.settings.database, say)
     install(Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain))

@@ -1,4 +1,4 @@
-"""What stands behind the front once MLflow is loaded: our API, the native routes, the gatekeeper and MLflow's application."""
+"""What stands behind the front once MLflow is loaded: our API, the native routes, the gatekeeper and MLflow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("lockgate.server")
 
 
 def build(settings: Settings) -> App:
-    """Load MLflow, make its tables on a fresh database, and put everything together. Takes seconds: call it in a thread.
+    """Load MLflow, make its tables on a fresh database, and put everything together: seconds, so in a thread.
 
     Raises LockgateError where a person can do something about it.
     """

@@ -1,4 +1,4 @@
-"""The outermost application: it is up within a second because it imports no framework, and every request passes its doors."""
+"""The outermost application: up within a second because it imports no framework, and every request passes its doors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every request must keep to before anything else looks at it: host, origin, no forwarded headers, and its size."""
+"""What every request must keep to before anything looks at it: host, origin, no forwarded headers, and its size."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lockgate.server.replies import App, Message, Receive, Scope, Send
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 FORWARDED = re.compile(rb"^(forwarded|x-forwarded-.+|x-real-ip|x-original-.+)$")
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ARTIFACT_UPLOAD = re.compile(r"^/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
 BODY_LIMIT = 10 * 1024 * 1024
 IDLE_LIMIT = 60.0  # seconds a client may be silent in the middle of its body
@@ -51,12 +52,13 @@ class Doors:
                 return Problem(
                     400,
                     "INVALID_PARAMETER_VALUE",
-                    f"The request carries {name}: it came through a proxy, and this server trusts none while it has no users. "
-                    "Connect to it directly, or have the proxy drop that header.",
+                    f"The request carries {name}: it came through a proxy, and this server "
+                    "trusts none while it has no users. Connect to it directly, or have the proxy drop that header.",
                 )
         origin = replies.header(scope, b"origin")
         if scope["method"] in CHANGING and origin is not None and not _same_origin(origin.decode("latin-1"), hosts[0]):
-            return Problem(403, "PERMISSION_DENIED", f"A page of {origin.decode('latin-1')[:200]!r} may not change anything here.")
+            page = origin.decode("latin-1")[:200]
+            return Problem(403, "PERMISSION_DENIED", f"A page of {page!r} may not change anything here.")
         return None
 
 
@@ -90,7 +92,7 @@ class Size:
         await self._app(scope, _replayed(held, receive), send)
 
     async def _too_large(self, send: Send) -> None:
-        said = f"The body is larger than {self._limit} bytes. Artifacts go to /api/2.0/mlflow-artifacts/artifacts, one PUT a file."
+        said = f"The body is larger than {self._limit} bytes. Artifacts are sent by PUT to {ARTIFACTS}."
         await replies.problem(send, Problem(413, "INVALID_PARAMETER_VALUE", said))
 
     def _patient(self, receive: Receive) -> Receive:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from lockgate.domain.errors import Conflict, LockgateError, Unavailable
+from lockgate.domain.errors import Conflict, LockgateError
 from lockgate.server.front import Front
 from lockgate.server.replies import App
 

@@ -20,7 +20,7 @@ from lockgate.domain.errors import (
 )
 from lockgate.domain.verdict import Verdict
 
-# 408, 429 and 5xx make MLflow's client repeat the request and lose the reason, so no outcome of a promotion is one of them
+# 408, 429 and 5xx make MLflow's client repeat the request and lose the reason: no outcome of a promotion is one
 TABLE: Mapping[type[LockgateError], tuple[int, str]] = {
     BadInput: (400, "INVALID_PARAMETER_VALUE"),
     NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
@@ -36,7 +36,7 @@ TABLE: Mapping[type[LockgateError], tuple[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as it crosses the network: HTTP status, MLflow's error code, text for people, and our `lockgate` object."""
+    """An error as it crosses the network: HTTP status, MLflow's code, text for people, and our `lockgate` object."""
 
     status: int
     code: str

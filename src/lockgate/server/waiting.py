@@ -1,4 +1,4 @@
-"""Open at once, ready later: requests wait while a thread imports MLflow and builds the application behind this door."""
+"""Open at once, ready later: requests wait while a thread imports MLflow and builds what is behind this door."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Waiting:
             inner = self._build()
         except LockgateError as known:
             error = known
-        except Exception as unknown:  # noqa: BLE001 - whatever keeps us from starting is the reason we give
+        except Exception as unknown:  # whatever keeps us from starting is the reason we give
             log.debug("the server could not be put together", exc_info=True)
             error = Unavailable(f"The server could not start: {type(unknown).__name__}: {unknown}")
         try:

@@ -81,7 +81,7 @@ def _serve(settings: Settings, listener: socket.socket, pipe: Connection) -> Non
     try:
         run(settings, listener)
     except LockgateError as error:
-        log.error("%s", error)  # noqa: TRY400 - its reason is the message; a traceback would say less
+        log.error("%s", error)  # its reason is the message; a traceback would say less
         os._exit(CANNOT_START)
 
 

@@ -138,7 +138,8 @@ def may_delete_version(work: Work, ref: VersionRef) -> None:
         if any(release.ref == ref for release in held):
             raise Conflict(
                 f"{ref} serves at the {endpoint.environment} endpoint of {ref.model}.",
-                hint=f"Promote another version first, or stop it: lockgate endpoints retire {endpoint.environment} {ref.model}",
+                hint=f"Promote another version first, or archive it and retire the endpoint: "
+                f"lockgate endpoints retire {ref.model} --environment {endpoint.environment}",
             )
     _refuse_if_promoting(work, ref.model, ref)
 
@@ -220,7 +221,8 @@ def may_delete_alias(work: Work, model: str, alias: str, holder: int | None) -> 
     stage = protected_stage(work, model, alias)
     if stage is not None and holder is not None:
         raise Conflict(
-            f"The alias {alias} of {model} names the primary version of {stage} and goes only when {model}@{holder} leaves it.",
+            f"The alias {alias} of {model} names the primary version of {stage}; "
+            f"it goes when {model}@{holder} leaves that stage.",
             hint=f"lockgate promote {model}@{holder} --to archived",
         )
 
@@ -291,7 +293,7 @@ def _refuse_if_in_use(work: Work, model: str, done: str) -> None:
             continue  # it has never served anything: there is nothing to stop
         raise Conflict(
             f"{model} has a {endpoint.environment} endpoint and cannot be {done}.",
-            hint=f"Stop it first: lockgate endpoints retire {endpoint.environment} {model}",
+            hint=f"Archive what it serves and stop it: lockgate endpoints retire {model} --environment {endpoint.environment}",
         )
     _refuse_if_promoting(work, model, None)
 

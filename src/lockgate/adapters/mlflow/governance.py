@@ -96,7 +96,9 @@ def governed_sessions(plain: Sessions, governance: Governance, workspace: Callab
             return
         change = _CHANGE.get()
         if change is None or change.begun:
-            raise MlflowException("Lockgate does not know this way to change the registry, so it is refused.", PERMISSION_DENIED)
+            raise MlflowException(
+                "Lockgate does not know this way to change the registry, so it is refused.", PERMISSION_DENIED
+            )
         change.begun = True
         with plain(read_only=False) as writing:
             begin = _beginner(change, governance, workspace())

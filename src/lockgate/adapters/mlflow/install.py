@@ -42,4 +42,6 @@ def registry_store() -> Any:
 
 
 def _refused(store_uri: str) -> Any:
-    raise RuntimeError(f"Lockgate governs {' and '.join(SCHEMES)} registries; {store_uri.partition(':')[0]} is none of them")
+    raise RuntimeError(
+        f"Lockgate governs {' and '.join(SCHEMES)} registries; {store_uri.partition(':')[0]} is none of them"
+    )

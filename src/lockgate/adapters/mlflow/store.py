@@ -28,7 +28,7 @@ from mlflow.utils.validation import (
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
-from lockgate.adapters.mlflow.governance import Change, Governance, changing, governed_sessions
+from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
 from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.promotion import Kind
 from lockgate.domain.stages import Stage
@@ -49,7 +49,8 @@ class Governed(SqlAlchemyStore):
         super().__init__(db_uri, read_db_uri=read_db_uri)
         self._governance = governance
         # an instance attribute is MLflow's own seam: all of its methods get their sessions from it
-        self.ManagedSessionMaker = governed_sessions(self.ManagedSessionMaker, governance, self._get_active_workspace)
+        plain: Sessions = vars(self)["ManagedSessionMaker"]
+        self.ManagedSessionMaker = governed_sessions(plain, governance, self._get_active_workspace)
 
     # --- models -----------------------------------------------------------------------------------------------------
 

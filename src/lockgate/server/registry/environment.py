@@ -1,4 +1,4 @@
-"""The environment MLflow's application reads when it is imported: what `mlflow server` would have set, and nothing more on."""
+"""The environment MLflow's application reads at its import: what `mlflow server` would set, and nothing more on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of MLflow's routes are open: unknown ways to change the registry are refused, and some routers are off by default."""
+"""Which of MLflow's routes are open: unknown ways to change the registry are refused, and some routers are off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ KNOWN = frozenset(
         ("DELETE", "model-versions/delete-tag"),
     }
 )
-_REGISTRY = re.compile(r"/(?P<rest>(registered-models|model-versions|registered_models|model_versions|unity-catalog)(/.*)?)$")
+_REGISTRY = re.compile(
+    r"/(?P<rest>(registered-models|model-versions|registered_models|model_versions|unity-catalog)(/.*)?)$"
+)
 _OFF = re.compile(
     r"^/(ajax-)?(api/\d+\.\d+/mlflow/(assistant|gateway|gateway-proxy|mcp-servers|mcp|jobs|scorer|prompt-optimization)|api/\d+\.\d+/jobs"
     r"|api/\d+\.\d+/mlflow/(issues|genai/evaluate)/invoke)(/|$)"
