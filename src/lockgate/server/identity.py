@@ -1,6 +1,6 @@
-"""Who is asking: the name a request claims, kept for whatever runs on its behalf.
+"""Who is asking: the name a request claims, kept for whatever runs on its behalf in any thread.
 
-While there are no users a name is a claim and stands on the record as unverified.
+While there are no users a name is a claim: its form is checked, and it stands on the record as unverified.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import binascii
 from contextvars import ContextVar
 from urllib.parse import unquote_to_bytes
 
+from lockgate.domain.errors import BadInput
 from lockgate.domain.identity import ANONYMOUS, Who
 from lockgate.server import replies
-from lockgate.server.problems import Problem
+from lockgate.server.problems import explain
 from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.wire.requests import PREFIX, USER_HEADER
 
-_NOBODY = Who(ANONYMOUS)
-CALLER: ContextVar[Who] = ContextVar("caller", default=_NOBODY)
-
 LONGEST_NAME = 200
+VIA_HEADER = "X-Lockgate-Via"
+DOORS = frozenset({"api", "cli", "sdk"})
+
+CALLER: ContextVar[Who] = ContextVar("caller", default=Who(ANONYMOUS))
 _USER = USER_HEADER.lower().encode()
+_VIA = VIA_HEADER.lower().encode()
 
 
 def caller() -> Who:
@@ -29,39 +32,45 @@ def caller() -> Who:
 
 
 class Identity:
-    """Sets CALLER to who the request says it is from: our own header, else the user of basic authentication.
-
-    MLflow's clients send the latter from MLFLOW_TRACKING_USERNAME. A name that cannot stand on the record gets 400.
-    """
+    """Sets CALLER for everything behind it. A claim that cannot stand on the record is answered with 400."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = _claimed(scope)
-        if name is None:
-            said = f"The caller's name must be printable UTF-8 of at most {LONGEST_NAME} characters."
-            await replies.problem(send, Problem(400, "INVALID_PARAMETER_VALUE", said))
+        try:
+            who = claimed(scope)
+        except BadInput as wrong:
+            await replies.problem(send, explain(wrong))
             return
-        via = "api" if scope["path"].startswith(PREFIX) else "mlflow"
-        token = CALLER.set(Who(name, via=via))
+        token = CALLER.set(who)
         try:
             await self._app(scope, receive, send)
         finally:
             CALLER.reset(token)
 
 
-def _claimed(scope: Scope) -> str | None:
-    """The name, or None when it is none that can be written down."""
+def claimed(scope: Scope) -> Who:
+    """Who the request says it is from: our own header, else the user name of basic authentication, else nobody.
+
+    MLflow's clients send the second from MLFLOW_TRACKING_USERNAME. Our own header is percent-encoded UTF-8.
+    Raises BadInput when a name is malformed, or the two disagree.
+    """
     raw = replies.header(scope, _USER)
-    name = unquote_to_bytes(raw) if raw is not None else _basic_user(replies.header(scope, b"authorization"))
-    try:
-        told = name.decode().strip()
-    except UnicodeDecodeError:
-        return None
-    if len(told) > LONGEST_NAME or not told.isprintable():
-        return None
-    return told or ANONYMOUS
+    names = [_name(unquote_to_bytes(raw))] if raw else []
+    names += [_name(user)] if (user := _basic_user(replies.header(scope, b"authorization"))) else []
+    if len(set(names)) > 1:
+        said = f"The request claims two names: {names[0]!r} in {USER_HEADER}, and the user name {names[1]!r}."
+        raise BadInput(said, hint="Send one of them.")
+    return Who(next(iter(names), ANONYMOUS), via=_via(scope))
+
+
+def _via(scope: Scope) -> str:
+    path: str = scope["path"]
+    if path != PREFIX and not path.startswith(f"{PREFIX}/"):
+        return "mlflow"
+    door = (replies.header(scope, _VIA) or b"api").decode("latin-1")
+    return door if door in DOORS else "api"
 
 
 def _basic_user(authorization: bytes | None) -> bytes:
@@ -71,4 +80,19 @@ def _basic_user(authorization: bytes | None) -> bytes:
     try:
         return base64.b64decode(credentials.strip(), validate=True).partition(b":")[0]
     except binascii.Error:
-        return b""
+        raise BadInput(
+            "The Authorization header is no basic authentication.", hint="Send the base64 of USER:PASSWORD."
+        ) from None
+
+
+def _name(raw: bytes) -> str:
+    try:
+        name = raw.decode().strip()
+    except UnicodeDecodeError:
+        name = ""
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise BadInput(
+            "The caller's name cannot stand on the record.",
+            hint=f"A name is printable UTF-8 of 1 to {LONGEST_NAME} characters.",
+        )
+    return name

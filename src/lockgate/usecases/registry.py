@@ -293,7 +293,8 @@ def _refuse_if_in_use(work: Work, model: str, done: str) -> None:
             continue  # it has never served anything: there is nothing to stop
         raise Conflict(
             f"{model} has a {endpoint.environment} endpoint and cannot be {done}.",
-            hint=f"Archive what it serves and stop it: lockgate endpoints retire {model} --environment {endpoint.environment}",
+            hint="Archive what it serves and stop it: "
+            f"lockgate endpoints retire {model} --environment {endpoint.environment}",
         )
     _refuse_if_promoting(work, model, None)
 
