@@ -6,6 +6,7 @@ import pytest
 
 from lockgate.adapters.policyfile import PolicyFileError, parse_policy
 from lockgate.domain.errors import BadInput
+from lockgate.domain.stages import Stage
 
 
 def errors(text: str) -> list[str]:
@@ -108,7 +109,9 @@ def test_a_wrong_requirement_is_named_on_its_line(requires: str, told: str) -> N
 
 
 def test_a_metric_that_looks_like_a_slip_is_taken_when_it_is_written_out() -> None:
-    assert parse_policy(production("min_acuracy: {at_least: 0.9}"))
+    policy = parse_policy(production("min_acuracy: {at_least: 0.9}"))
+
+    assert list(policy.rules("iris", Stage.PRODUCTION).metrics) == ["acuracy"]
 
 
 @pytest.mark.parametrize(
