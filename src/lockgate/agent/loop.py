@@ -26,7 +26,7 @@ from lockgate.agent.decide import (
     disagreement,
 )
 from lockgate.domain.errors import LockgateError
-from lockgate.domain.serving import DesiredEndpoint, EndpointState, ObservedGroup
+from lockgate.domain.serving import DesiredEndpoint, EndpointState, ObservedGroup, Release
 from lockgate.usecases.serving_ports import AgentLedger, GroupOrder, GroupSeen, WorkerGroups
 
 _HEARTBEAT_SECONDS = 2.0
@@ -68,7 +68,7 @@ class Agent:
         self._desired: Sequence[DesiredEndpoint] | None = None
         self._refused: dict[str, tuple[str, float]] = {}
         self._differs_since: dict[str, float] = {}
-        self._degraded: dict[str, str] = {}
+        self._told: dict[str, tuple[str, float]] = {}
         self._reported: tuple[ObservedGroup, ...] | None = None
         self._reported_at = 0.0
         self._away = False
@@ -103,24 +103,17 @@ class Agent:
             return False  # nothing is known yet, so nothing is ended
         actions = decide(self._desired, seen, self._groups.ports(), self._reserved)
         done = [self._act(action) for action in actions]
-        self._tell_differences(self._desired, self._groups.look() if any(done) else seen)
-        return any(done)
+        if any(done):
+            return True  # what was seen is no longer so: the next step looks again, at once
+        self._tell_differences(self._desired, seen)
+        return False
 
     def _act(self, action: Action) -> bool:
         match action:
             case Bind():
                 return self._bind(action)
             case Ensure(desired, release):
-                return self._groups.ensure(
-                    GroupOrder(
-                        desired.endpoint.id,
-                        release,
-                        desired.endpoint.generation,
-                        desired.workers,
-                        desired.timeout_seconds,
-                        self._cache_path(release.digest),
-                    )
-                )
+                return self._ensure(desired, release)
             case Go(endpoint, release_id):
                 return self._logged(action, self._groups.go(endpoint, release_id))
             case Drain(endpoint, release_id, forward):
@@ -136,6 +129,18 @@ class Agent:
                 return self._acknowledge(endpoint, generation)
             case _:
                 assert_never(action)
+
+    def _ensure(self, desired: DesiredEndpoint, release: Release) -> bool:
+        endpoint = desired.endpoint
+        try:
+            artifacts = self._cache_path(release.digest)
+        except LockgateError as error:
+            _log.warning("the artifacts cannot be found", release=release.id, because=str(error))
+            return False
+        order = GroupOrder(
+            endpoint.id, release, endpoint.generation, desired.workers, desired.timeout_seconds, artifacts
+        )
+        return self._groups.ensure(order)
 
     def _bind(self, action: Bind) -> bool:
         _, again_at = self._refused.get(action.endpoint, ("", 0.0))
@@ -185,19 +190,20 @@ class Agent:
                 told = told if self._clock() - since > _PATIENCE_SECONDS else ""
             else:
                 self._differs_since.pop(endpoint.id, None)
-            known = self._degraded.get(
-                endpoint.id, endpoint.because if endpoint.state is EndpointState.DEGRADED else ""
-            )
+            known = endpoint.because if endpoint.state is EndpointState.DEGRADED else ""
             if told != known and (told or endpoint.id not in self._differs_since):
                 self._degrade(endpoint.id, told)
 
     def _degrade(self, endpoint: str, because: str) -> None:
+        last, at = self._told.get(endpoint, (None, 0.0))
+        if because == last and self._clock() - at < _HEARTBEAT_SECONDS:
+            return
         try:
             self._ledger.degrade(endpoint, because)
         except Exception as error:  # noqa: BLE001 - the record is away: told again with the next step
             self._log_absence("degrade", error)
             return
-        self._degraded[endpoint] = because
+        self._told[endpoint] = (because, self._clock())
         _log.info("degraded" if because else "no longer degraded", endpoint=endpoint, because=because)
 
     def _asked(self, what: str, ask: Callable[[], _T]) -> _T | None:

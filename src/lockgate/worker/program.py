@@ -108,6 +108,8 @@ class Worker:
     def _load_here(self) -> None:
         folder = Path(self._config.artifacts)
         try:
+            if not folder.is_dir():
+                raise NotLoaded(f"The artifacts are not there: {folder} does not exist.")
             if manifest_of(folder).digest != self._config.digest:
                 raise NotLoaded("The artifacts have changed since they were pinned: their digest is another one.")
             scorer = Scorer.load(folder)

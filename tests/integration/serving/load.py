@@ -27,7 +27,7 @@ class Asked:
 
 
 class Load:
-    """Several keep-alive connections to one port, each asking as fast as it is answered."""
+    """Several keep-alive connections to one port, each asking again as soon as it is answered."""
 
     def __init__(self, port: int, connections: int = 4, *, renew: bool = False) -> None:
         self._port = port
@@ -52,7 +52,8 @@ class Load:
 
     def _work(self) -> None:
         client = Client(self._port)
-        while not self._stop.is_set():
+        # a breath between requests leaves some of the machine to the version that is loading
+        while not self._stop.wait(0.003):
             if self._renew:
                 client.close()
             sent = time.monotonic()

@@ -118,8 +118,12 @@ class ProcessGroups:
         self._timeouts[order.endpoint, order.release.id] = order.timeout_seconds
         if order.endpoint not in self._listeners or not group.may_start(self._clock()):
             return False
-        for _ in range(group.missing):
-            self._start(group, order)
+        try:
+            for _ in range(group.missing):
+                self._start(group, order)
+        except OSError as error:  # no process, no memory or no disk is left: tried again after a while
+            group.failed_to_load(f"Its worker could not be started: {error}", self._clock())
+            return False
         return True
 
     def go(self, endpoint: str, release: str) -> bool:
