@@ -110,17 +110,20 @@ def decide(
 def port_choices(
     want: DesiredEndpoint, all_wanted: Iterable[DesiredEndpoint], ports: Mapping[str, int], reserved: frozenset[int]
 ) -> tuple[int, ...]:
-    """The ports to try in turn: the one it had, else the preferred one, else the next ones if that is another's."""
+    """The ports to try in turn: the one it had, else the preferred one, then the next ones nobody of ours needs."""
     if want.endpoint.port is not None:
         return (want.endpoint.port,)
     others = [other for other in all_wanted if other.endpoint.id != want.endpoint.id]
     held = {port for endpoint, port in ports.items() if endpoint != want.endpoint.id}
     held |= {other.endpoint.port for other in others if other.endpoint.port is not None}
-    if want.preferred_port == 0 or want.preferred_port not in held or not want.may_take_next:
+    # an environment's own port is known to its clients: if a stranger holds it, a person must hear of it
+    own = want.preferred_port in reserved and want.preferred_port not in held
+    if want.preferred_port == 0 or own or not want.may_take_next:
         return (want.preferred_port,)
+    first = () if want.preferred_port in held else (want.preferred_port,)
     kept_free = held | reserved | {other.preferred_port for other in others}
     after = range(want.preferred_port + 1, min(65536, want.preferred_port + 1 + _PORTS_TRIED))
-    return tuple(port for port in after if port not in kept_free)
+    return (*first, *(port for port in after if port not in kept_free))
 
 
 def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen]) -> list[Action]:

@@ -111,9 +111,17 @@ class Machine:
         self.halt()
         kill_leftovers(self.run)
 
-    def want(self, *, workers: int = 1, timeout: float = 60.0, endpoint: str = "e1", port: int = 0) -> None:
+    def want(
+        self,
+        *,
+        workers: int = 1,
+        timeout: float = 60.0,
+        endpoint: str = "e1",
+        port: int = 0,
+        may_take_next: bool = True,
+    ) -> None:
         """Add an endpoint that has no release yet."""
-        self.ledger.want(desired(endpoint, workers=workers, timeout=timeout, port=port))
+        self.ledger.want(desired(endpoint, workers, timeout, port, may_take_next))
 
     def port(self, endpoint: str = "e1") -> int:
         """The port it got, once it has one."""
@@ -142,13 +150,13 @@ class Machine:
         return found
 
 
-def desired(endpoint: str = "e1", *, workers: int = 1, timeout: float = 60.0, port: int = 0) -> DesiredEndpoint:
+def desired(endpoint: str, workers: int, timeout: float, port: int, may_take_next: bool) -> DesiredEndpoint:
     """An endpoint as the record wants it, without a release."""
     return DesiredEndpoint(
         Endpoint(endpoint, "production", "fraud model", None, None, 0, 0, EndpointState.PENDING),
         host="127.0.0.1",
         preferred_port=port,
-        may_take_next=True,
+        may_take_next=may_take_next,
         workers=workers,
         timeout_seconds=timeout,
     )

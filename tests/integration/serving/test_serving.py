@@ -166,7 +166,7 @@ def test_the_worker_of_a_retired_endpoint_ends_and_its_port_is_free(served: Mach
 def test_a_taken_port_degrades_the_endpoint_naming_its_owner_until_it_is_free(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        machine.want(port=port)
+        machine.want(port=port, may_take_next=False)
         machine.begin()
         until(lambda: machine.ledger.endpoint("e1").state is EndpointState.DEGRADED, "the degradation")
         because = machine.ledger.endpoint("e1").because

@@ -51,8 +51,9 @@ def group(of: Release, *states: GroupState, wanted: int = 1, failed: str = "") -
 
 
 def test_a_new_endpoint_is_bound_and_its_candidate_started_but_not_let_go() -> None:
-    actions = decide([want(candidate=BLUE, port=None)], [], {})
-    assert actions == [Bind("e", "127.0.0.1", (5002,)), Ensure(want(candidate=BLUE, port=None), BLUE)]
+    desired = want(candidate=BLUE, port=None)
+    actions = decide([desired], [], {}, frozenset({5002}))
+    assert actions == [Bind("e", "127.0.0.1", (5002,)), Ensure(desired, BLUE)]
 
 
 def test_a_candidate_that_is_ready_waits_for_its_commit() -> None:
@@ -122,6 +123,14 @@ def test_the_next_free_port_is_taken_only_from_another_endpoint_and_never_a_rese
     assert Bind("f", "127.0.0.1", (5001,)) in alone
     known = want(None, endpoint="f", port=5009, preferred=5001)
     assert Bind("f", "127.0.0.1", (5009,)) in decide([first, known], [], {"e": 5001})
+
+
+def test_an_environments_own_port_is_never_given_up_to_a_stranger() -> None:
+    new = want(None, port=None, preferred=5001)
+    (bind,) = (action for action in decide([new], [], {}, frozenset({5001})) if isinstance(action, Bind))
+    assert bind.ports == (5001,)
+    (bind,) = (action for action in decide([new], [], {}, frozenset({5000})) if isinstance(action, Bind))
+    assert bind.ports[:2] == (5001, 5002)
 
 
 def test_a_difference_is_told_with_its_reason() -> None:
