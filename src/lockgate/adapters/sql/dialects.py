@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lockgate.adapters.sql.tables import Instant
+from lockgate.adapters.sql.tables import Instant, chains
 
 # the execution option that `engine.py` reads when a transaction begins
 BEGIN = "lockgate_begin"
@@ -56,11 +56,15 @@ def hold_rows(connection: Connection, rows: Select[Any]) -> None:
 
 
 def hold_file(connection: Connection) -> None:
-    """Take SQLite's write lock for a transaction somebody else began and has not used yet; nothing on PostgreSQL."""
-    if is_sqlite(connection):
-        driver: Any = connection.connection.dbapi_connection
-        if not driver.in_transaction:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Take SQLite's write lock in a transaction somebody else began and has read nothing in yet; nothing on PostgreSQL."""
+    if not is_sqlite(connection):
+        return
+    driver: Any = connection.connection.dbapi_connection
+    if driver.in_transaction:
+        # a write of no row takes the lock as well, and waits for it as long as the connection waits for anything
+        connection.execute(update(chains).where(chains.c.chain == "").values(number=0))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def hold_migrations(connection: Connection) -> None:

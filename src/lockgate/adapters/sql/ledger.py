@@ -8,7 +8,7 @@ from itertools import count
 
 from sqlalchemy import delete, insert, select, update
 
-from lockgate.adapters.sql.store import SqlStore, SqlWork
+from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, groups
 from lockgate.domain.policy import Policy
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, ObservedGroup
@@ -27,7 +27,6 @@ class SqlAgentLedger:
     def desired(self) -> Sequence[DesiredEndpoint]:
         """Endpoints that aren't retired, and retired ones whose workers were still seen; those with a port first."""
         with self._store.reading() as work:
-            assert isinstance(work, SqlWork)
             seen = select(groups.c.endpoint).where(groups.c.agent == self._agent)
             found = work.endpoints.where(NOT_RETIRED | endpoints.c.id.in_(seen))
             policy = work.policies.in_force()

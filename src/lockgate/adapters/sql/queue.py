@@ -74,8 +74,8 @@ class SqlQueue:
     def _claim(self, line: _Line, rows: Select[Any], owner: str, lease: timedelta) -> Row[Any] | None:
         # looked at first without the write lock: an idle controller must not hold up the writers
         with self._store.reading() as looking:
-            connection = _connection(looking)
-            if connection.execute(line.free(self._store.now(connection))).first() is None:
+            now = self._store.now(looking.connection)
+            if looking.connection.execute(line.free(now)).first() is None:
                 return None
         with self._store.changing() as work:
             now = self._store.now(work.connection)

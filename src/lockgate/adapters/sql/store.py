@@ -22,7 +22,7 @@ from lockgate.adapters.sql.troubles import explained
 from lockgate.adapters.sql.validations import SqlValidations
 from lockgate.adapters.sql.versions import SqlVersions
 from lockgate.domain.audit import SYSTEM
-from lockgate.usecases.ports import Clock, Work
+from lockgate.usecases.ports import Clock
 
 DEFAULT_WORKSPACE = "default"
 
@@ -67,16 +67,16 @@ class SqlStore:
         return self._clock.now() if self._clock else dialects.now(connection)
 
     @contextmanager
-    def reading(self) -> Iterator[Work]:
+    def reading(self) -> Iterator[SqlWork]:
         """What one moment looked like. Raises Unavailable when the database does not answer."""
         with explained(), dialects.reader(self.engine) as connection, connection.begin():
             yield SqlWork(connection, self, writable=False)
 
     @contextmanager
-    def writing(self, model: str | None) -> Iterator[Work]:
+    def writing(self, model: str | None) -> Iterator[SqlWork]:
         """Locks the model's row first (the system chain's when None). Raises Unavailable when the database is away."""
         with self.changing() as work:
-            self.lock(work.connection, model)
+            self._hold(work.connection, model)
             yield work
 
     @contextmanager
@@ -95,6 +95,9 @@ class SqlStore:
         On SQLite that is the file's one write lock: call this before anything was read in the transaction.
         """
         dialects.hold_file(connection)
+        self._hold(connection, model)
+
+    def _hold(self, connection: Connection, model: str | None) -> None:
         if model is None:
             dialects.hold_rows(connection, select(chains.c.chain).where(chains.c.chain == SYSTEM))
         else:

@@ -1,0 +1,94 @@
+"""No question to our tables reads them from end to end: what is quick with ten rows stays quick with a million."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from lockgate.adapters.sql.ledger import SqlAgentLedger
+from lockgate.adapters.sql.queue import SqlQueue
+from lockgate.adapters.sql.store import SqlStore
+from lockgate.domain.evidence import Quarantine
+from lockgate.domain.manifest import Manifest
+from lockgate.domain.promotion import PromotionState
+from lockgate.domain.serving import GroupState, ObservedGroup
+from lockgate.domain.stages import Stage
+from tests.contracts.makers import ANN, FRAUD_1, T0, decision, entry, promotion, release, request, validation
+
+LEASE = timedelta(seconds=30)
+# few rows however long Lockgate runs, or read whole on purpose
+SMALL = {"lockgate_endpoints", "lockgate_groups", "lockgate_models"}
+
+
+@pytest.fixture
+def asked(store: SqlStore) -> Iterator[dict[str, object]]:
+    """Every statement that runs, with the values of its first run."""
+    found: dict[str, object] = {}
+
+    def note(_c, _k, statement, parameters, _x, many) -> None:
+        found.setdefault(statement, parameters[0] if many else parameters)
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(store.engine, "before_cursor_execute", note)
+
+
+def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, fraud: str, asked) -> None:
+    with store.writing(fraud) as work:
+        work.versions.place(FRAUD_1, Stage.STAGING, T0, None)
+        work.versions.set_primary(fraud, Stage.STAGING, 1)
+        work.versions.in_stage(fraud, Stage.STAGING)
+        work.versions.of_model(fraud)
+        work.versions.pin(FRAUD_1, Manifest(()), T0)
+        work.versions.manifest(FRAUD_1)
+        work.versions.quarantine(FRAUD_1, Quarantine(T0, ""))
+        work.versions.quarantined(fraud)
+        work.promotions.add(promotion("prm-1"), due_at=T0)
+        work.promotions.get("prm-1")
+        work.promotions.open_for(FRAUD_1, Stage.STAGING)
+        work.promotions.open_of_model(fraud)
+        work.promotions.recent(fraud, 5)
+        work.promotions.due(fraud, T0)
+        work.approvals.add(request("req-1"))
+        work.approvals.decide("req-1", decision(), "approved")
+        work.approvals.latest(FRAUD_1, Stage.PRODUCTION)
+        work.approvals.of_model(fraud)
+        work.approvals.pending()
+        work.validations.add(validation("val-1"))
+        work.validations.open_for(FRAUD_1)
+        work.validations.latest(FRAUD_1, "digest")
+        work.validations.of_model(fraud)
+        work.endpoints.create("ep-1", "staging", fraud, T0)
+        work.endpoints.warm("ep-1", release("rel-1", "ep-1"))
+        work.endpoints.releases("ep-1")
+        work.endpoints.all()
+        work.endpoints.commit("ep-1", "rel-1")
+        work.record.write(entry())
+        work.record.read(model=fraud)
+        work.record.read(action="act")
+        work.policies.in_force()
+    for taken in (queue.claim_promotion("a", LEASE), queue.claim_validation("a", LEASE)):
+        assert taken is not None
+        queue.renew(taken[1], LEASE)
+    ledger = SqlAgentLedger(store, "agent")
+    ledger.report([ObservedGroup("ep-1", "rel-1", GroupState.READY)])
+    ledger.desired()
+    ledger.acknowledge("ep-1", 1)
+    with store.writing(fraud) as work:
+        work.promotions.close("prm-1", PromotionState.CANCELLED, "", T0)
+        work.versions.delete(FRAUD_1, T0)
+        work.versions.delete_model(fraud, T0)
+        work.policies.apply("observe", "digest", ANN, T0)
+    scanned = set()
+    with store.changing() as work:
+        for statement, values in list(asked.items()):
+            if re.match(r"\s*(SELECT|UPDATE|DELETE)", statement):
+                plan = work.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+                scanned |= {
+                    (table, statement) for row in plan for table in re.findall(r"^SCAN (lockgate_\w+)$", row[3])
+                }
+    assert {pair for pair in scanned if pair[0] not in SMALL} == set()
