@@ -74,4 +74,4 @@ class Unavailable(LockgateError):
 
 
 class Unreadable(LockgateError):
-    """A version's artifacts cannot be read: missing, empty, outside the artifact store, or in a store we do not speak."""
+    """A version's artifacts cannot be read: missing, empty, outside the store, or in a store we do not speak."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from lockgate.domain.validation import INFERENCE, INTEGRATION, LATENCY, LOAD, SCHEMA, ModelFacts, TestResult
 from lockgate.worker.examine_facts import Unexaminable, facts_of, missing
-from lockgate.worker.examine_pipes import Orders, Reporter, end_with_the_parent
+from lockgate.worker.examine_pipes import Orders, Reporter
 
 _LIVE = (LOAD, INTEGRATION)
 
@@ -39,7 +39,6 @@ class _Request:
 
 def main() -> int:
     """Run the whole examination. Exit code 2: this was not started by the sandbox."""
-    end_with_the_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         report = Reporter(int(sys.argv[1]))

@@ -181,4 +181,4 @@ def _head(data: Any, rows: int) -> Any:
 
 
 def _told(error: Exception) -> str:
-    return short(getattr(error, "message", None) or error) or type(error).__name__
+    return short(getattr(error, "message", None) or error, 250) or type(error).__name__

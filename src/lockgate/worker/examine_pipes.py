@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
-import signal
-import sys
 import threading
 from typing import Any
 
 from lockgate.domain.validation import ModelFacts, TestResult
-
-_PR_SET_PDEATHSIG = 1
 
 
 class Reporter:
@@ -62,7 +57,7 @@ class Reporter:
 
 
 class Orders:
-    """What the sandbox says, line by line. When it is gone, this process and all it started end at once."""
+    """What the sandbox says, line by line."""
 
     def __init__(self) -> None:
         # the model may read standard input, and must find nothing there
@@ -84,15 +79,3 @@ class Orders:
         with os.fdopen(source, "rb") as lines:
             for line in lines:
                 self._lines.put(line)
-        end_with_everyone()
-
-
-def end_with_everyone() -> None:
-    """Kill this process and all that it started. The sandbox made it the leader of a group of its own."""
-    os.killpg(0, signal.SIGKILL)
-
-
-def end_with_the_parent() -> None:
-    """Have the kernel end us with the parent: a model that hangs with the interpreter's lock stops every thread."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

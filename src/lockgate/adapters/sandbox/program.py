@@ -34,18 +34,21 @@ class Program:
                 bufsize=0,
             )
         except OSError as error:
-            raise Unavailable(
-                f"No process for the validation can be started: {error.strerror or error}.",
-                hint="Look at the machine's memory and process limits, then try again.",
-            ) from error
+            raise _cannot_start(error) from error
         self.output = cast("IO[bytes]", self._process.stdout).fileno()
         os.set_blocking(self.output, False)
         self._tail = b""
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard = self._guarded()
 
     @property
     def code(self) -> int | None:
         """The exit code, minus the signal's number if one ended it; None while it runs."""
-        return self._process.poll()
+        # looked at without taking it: until `end` takes it, the number of its group cannot become anybody else's
+        told = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if told is None:
+            return None
+        return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
 
     def tell(self, line: bytes) -> None:
         """Write to its standard input; a program that is gone does not hear it."""
@@ -73,12 +76,42 @@ class Program:
 
     def end(self) -> None:
         """Kill it and all that it started, and wait until the kernel has forgotten it."""
-        # until it is waited for, the group's number cannot belong to anybody else
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
+            cast("IO[bytes]", self._guard.stdin).close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self.tell_no_more()
         cast("IO[bytes]", self._process.stdout).close()
+
+    def _guarded(self) -> subprocess.Popen[bytes]:
+        """A shell that kills the program's group when we die, even if we are killed.
+
+        It waits for the end of a pipe that we hold open. The program cannot be trusted to do that itself: a model
+        that hangs with the interpreter's lock stops every thread of it.
+        """
+        try:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(self._process.pid)],
+                env={},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            self.end()
+            raise _cannot_start(error) from error
+
+
+def _cannot_start(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"No process for the validation can be started: {error.strerror or error}.",
+        hint="Look at the machine's memory and process limits, then try again.",
+    )
 
 
 def how_it_ended(code: int) -> str:

@@ -29,17 +29,7 @@ class Serving:
         self._folder = scratch
         with socket.create_server((_HOST, 0), backlog=512) as listener:
             self._port: int = listener.getsockname()[1]
-            ours, theirs = os.pipe()
-            # when we die, this end closes, and the worker ends itself
-            self._lifeline = theirs
-            arguments = [python, "-P", "-m", "lockgate.worker.examine_worker", str(ours)]
-            try:
-                self.program = Program(arguments, scratch, inherit=(ours, listener.fileno()))
-            except BaseException:
-                os.close(theirs)
-                raise
-            finally:
-                os.close(ours)
+            self.program = Program([python, "-P", "-m", "lockgate.worker"], scratch, inherit=(listener.fileno(),))
             self.program.tell(self._config(request, listener.fileno()).encode())
             self.program.tell_no_more()
 
@@ -59,7 +49,6 @@ class Serving:
 
     def end(self) -> None:
         """Kill the worker and all that it started."""
-        os.close(self._lifeline)
         self.program.end()
 
     def _config(self, request: ExamineRequest, listener_fd: int) -> WorkerConfig:

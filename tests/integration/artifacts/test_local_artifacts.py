@@ -1,0 +1,246 @@
+"""Pinning on a real disk: what is copied, what is refused, and what a changed file looks like."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lockgate.adapters.artifacts.local import LocalArtifacts
+from lockgate.domain.errors import BadInput, Unavailable, Unreadable
+from lockgate.domain.manifest import PinnedFile
+from lockgate.testing.artifacts import ArtifactsInMemory
+
+LOCATION = "mlflow-artifacts:/0/models/m-1/artifacts"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def source(root: Path) -> Path:
+    folder = root / "0" / "models" / "m-1" / "artifacts"
+    (folder / "code" / "deep").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "model.skops").write_bytes(os.urandom(3 * 1024 * 1024 + 17))
+    (folder / "code" / "deep" / "ключ.py").write_text("x = 1\n")
+    (folder / "empty").touch()
+    return folder
+
+
+@pytest.fixture
+def artifacts(root: Path, tmp_path: Path) -> LocalArtifacts:
+    return LocalArtifacts(root, tmp_path / "home" / "cache")
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    cache = tmp_path / "home" / "cache"
+    return [path.name for path in cache.iterdir() if not path.name.startswith("sha256-")] if cache.exists() else []
+
+
+def test_every_file_is_pinned_with_its_hash_and_copied_for_reading_only(
+    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+) -> None:
+    manifest = artifacts.pin(LOCATION)
+
+    assert [file.path for file in manifest.files] == ["MLmodel", "code/deep/ключ.py", "empty", "model.skops"]
+    big = (source / "model.skops").read_bytes()
+    assert manifest.files[3] == PinnedFile("model.skops", len(big), hashlib.sha256(big).hexdigest())
+    folder = artifacts.folder(manifest.digest)
+    assert artifacts.is_cached(manifest.digest)
+    assert folder.name == manifest.digest.replace(":", "-")
+    for path in [folder, *folder.rglob("*")]:
+        expected = 0o555 if path.is_dir() else 0o444
+        assert stat.S_IMODE(path.stat().st_mode) == expected
+        if path.is_file():
+            assert path.read_bytes() == (source / path.relative_to(folder)).read_bytes()
+    assert leftovers(tmp_path) == []
+
+
+def test_a_fake_gives_the_same_manifest_as_the_disk(artifacts: LocalArtifacts, source: Path) -> None:
+    fake = ArtifactsInMemory()
+    fake.put(LOCATION, {p.relative_to(source).as_posix(): p.read_bytes() for p in source.rglob("*") if p.is_file()})
+
+    assert fake.pin(LOCATION) == artifacts.pin(LOCATION)
+
+
+def test_however_the_location_is_written_it_is_the_same_pin(artifacts: LocalArtifacts, source: Path) -> None:
+    assert artifacts.pin(LOCATION) == artifacts.pin(source.as_uri()) == artifacts.pin(str(source))
+
+
+def test_pinning_again_keeps_the_copy_that_is_there(artifacts: LocalArtifacts, source: Path) -> None:
+    folder = artifacts.folder(artifacts.pin(LOCATION).digest)
+    before = folder.stat().st_ino
+
+    artifacts.pin(LOCATION)
+
+    assert folder.stat().st_ino == before
+
+
+def test_a_cached_copy_that_somebody_edited_is_replaced(
+    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+) -> None:
+    folder = artifacts.folder(artifacts.pin(LOCATION).digest)
+    (folder / "MLmodel").chmod(0o644)
+    (folder / "MLmodel").write_text("flavors: {evil: {}}\n")
+
+    artifacts.pin(LOCATION)
+
+    assert (folder / "MLmodel").read_text() == "flavors: {}\n"
+    assert leftovers(tmp_path) == []
+
+
+def test_many_pins_of_the_same_files_at_once_all_succeed(
+    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        manifests = list(pool.map(lambda _: artifacts.pin(LOCATION), range(16)))
+
+    assert len(set(manifests)) == 1
+    assert artifacts.is_cached(manifests[0].digest)
+    assert leftovers(tmp_path) == []
+
+
+def test_nothing_has_changed_until_something_has_and_then_each_file_is_named(
+    artifacts: LocalArtifacts, source: Path
+) -> None:
+    pinned = artifacts.pin(LOCATION)
+    assert artifacts.check(LOCATION, pinned) == ()
+
+    (source / "MLmodel").write_text("flavors: {x: {}}\n")
+    (source / "empty").unlink()
+    (source / "code" / "new.py").touch()
+
+    assert artifacts.check(LOCATION, pinned) == ("changed MLmodel", "added code/new.py", "missing empty")
+    assert artifacts.pin(LOCATION).digest != pinned.digest
+    assert artifacts.is_cached(pinned.digest)
+
+
+def test_a_folder_that_is_gone_has_all_its_files_missing(artifacts: LocalArtifacts, source: Path) -> None:
+    pinned = artifacts.pin(LOCATION)
+    shutil.rmtree(source)
+
+    assert artifacts.check(LOCATION, pinned) == tuple(f"missing {file.path}" for file in pinned.files)
+
+
+def test_a_missing_or_an_empty_folder_cannot_be_pinned(artifacts: LocalArtifacts, root: Path, tmp_path: Path) -> None:
+    (root / "empty" / "inside").mkdir(parents=True)
+
+    with pytest.raises(
+        Unreadable, match=r"^There is no folder at .*gone\. Its artifacts were deleted or never uploaded"
+    ):
+        artifacts.pin("mlflow-artifacts:/gone")
+    with pytest.raises(Unreadable, match=r"^There is no file in the folder at "):
+        artifacts.pin("mlflow-artifacts:/empty")
+    with pytest.raises(Unreadable, match=r"^There is no folder at "):
+        LocalArtifacts(tmp_path / "no store yet", tmp_path / "home" / "cache").pin("mlflow-artifacts:/gone")
+    assert leftovers(tmp_path) == []
+
+
+def a_link_to_a_file(source: Path) -> None:
+    (source / "x").symlink_to("/etc/passwd")
+
+
+def a_link_to_a_folder(source: Path) -> None:
+    (source / "x").symlink_to(source.parent, target_is_directory=True)
+
+
+def a_link_to_nothing(source: Path) -> None:
+    (source / "x").symlink_to("nowhere")
+
+
+def a_link_on_the_way(source: Path) -> None:
+    source.parent.rename(source.parent.parent / "real")
+    source.parent.symlink_to("real", target_is_directory=True)
+
+
+def a_pipe(source: Path) -> None:
+    os.mkfifo(source / "x")
+
+
+def a_socket(source: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        here = os.open(source, os.O_RDONLY)
+        try:
+            bound.bind(f"/proc/self/fd/{here}/x")
+        finally:
+            os.close(here)
+
+
+def folders_without_end(source: Path) -> None:
+    source.joinpath(*["d"] * 40).mkdir(parents=True)
+
+
+def a_name_of_bytes(source: Path) -> None:
+    Path(os.fsdecode(os.fsencode(source) + b"/\xff\xfe")).touch()
+
+
+@pytest.mark.parametrize(
+    ("put", "because"),
+    [
+        (a_link_to_a_file, "hold a symbolic link, which could lead anywhere: x"),
+        (a_link_to_a_folder, "hold a symbolic link, which could lead anywhere: x"),
+        (a_link_to_nothing, "hold a symbolic link, which could lead anywhere: x"),
+        (a_link_on_the_way, "hold a symbolic link, which could lead anywhere: m-1"),
+        (a_pipe, "hold something that is no file: x"),
+        (a_socket, "cannot be read: .* \\(x\\)"),
+        (folders_without_end, "have folders more than 32 deep"),
+        (a_name_of_bytes, "have a file whose name is not UTF-8"),
+    ],
+)
+def test_what_is_no_plain_file_is_refused_and_named(
+    artifacts: LocalArtifacts, source: Path, tmp_path: Path, put: Callable[[Path], None], because: str
+) -> None:
+    put(source)
+
+    with pytest.raises(Unreadable, match=because):
+        artifacts.pin(LOCATION)
+
+    assert leftovers(tmp_path) == []
+
+
+def test_a_file_where_the_folder_should_be_is_refused(artifacts: LocalArtifacts, source: Path) -> None:
+    with pytest.raises(Unreadable, match=r"Not a directory \(MLmodel\)"):
+        artifacts.pin(LOCATION + "/MLmodel")
+
+
+def test_more_files_than_the_limit_are_refused(root: Path, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="hold more than 3 files"):
+        LocalArtifacts(root, tmp_path / "home" / "cache", most_files=3).pin(LOCATION)
+
+
+def test_a_cache_that_cannot_be_written_is_not_blamed_on_the_model(root: Path, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file, not a folder")
+
+    with pytest.raises(Unavailable, match=r"The artifact cache .* cannot be written"):
+        LocalArtifacts(root, tmp_path / "cache").pin(LOCATION)
+
+
+def test_what_a_killed_process_left_half_made_goes_after_a_day(
+    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "home" / "cache"
+    (cache / ".pinning-old").mkdir(parents=True)
+    (cache / ".pinning-old" / "half").write_text("x")
+    (cache / ".pinning-old").chmod(0o555)
+    (cache / ".pinning-young").mkdir()
+    os.utime(cache / ".pinning-old", (0, 0))
+
+    artifacts.pin(LOCATION)
+
+    assert leftovers(tmp_path) == [".pinning-young"]
+
+
+@pytest.mark.parametrize("written", ["", "sha256:", "sha256:../../etc", "md5:" + "0" * 64, "sha256:" + "G" * 64])
+def test_what_is_no_digest_names_no_folder(artifacts: LocalArtifacts, written: str) -> None:
+    with pytest.raises(BadInput, match="is not a digest"):
+        artifacts.folder(written)
