@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.adapters.artifacts.local import LocalArtifacts
 from lockgate.adapters.policyfile import parse_policy as parse_policy_text
+from lockgate.adapters.policyfile import starter_text
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.adapters.sql.engine import make_engine
@@ -74,9 +75,17 @@ class Node:
         return parse_policy(text, self.settings)
 
 
-def parse_policy(text: str | None, settings: Settings) -> Policy:
-    """The policy a text says, on this node's ports unless the text names its own. Raises BadInput listing every fault."""
-    return parse_policy_text(text, ports=environment_ports(settings))
+def parse_policy(text: str | None, settings: Settings, *, name: str = "lockgate.yaml") -> Policy:
+    """The policy a text says, on this node's ports unless the text names its own.
+
+    Raises BadInput listing every fault, with `name` for the file's.
+    """
+    return parse_policy_text(text, ports=environment_ports(settings), name=name)
+
+
+def starter_policy() -> str:
+    """The strict policy file to begin with."""
+    return starter_text()
 
 
 def environment_ports(settings: Settings) -> dict[str, int]:

@@ -71,7 +71,7 @@ class Scene:
     def step(self, title: str) -> None:
         """Begin the next part of the story."""
         self.step_number += 1
-        click.echo(f"\n{'─' * 100}\n{self.step_number}. {title}\n")
+        click.echo(f"{'─' * 100}\n{self.step_number}. {title}\n")
 
     def say(self, text: str) -> None:
         """Tell something between the commands."""
@@ -116,6 +116,7 @@ class Scene:
             **told, "LOCKGATE_HOME": str(self.folder / ".lockgate"), "LOCKGATE_URL": self.url, "LOCKGATE_USER": "ana",
             "MLFLOW_TRACKING_URI": self.url, "COLUMNS": "100", "PYTHONUNBUFFERED": "1", "GIT_PYTHON_REFRESH": "quiet",
             "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }  # fmt: skip
 
 

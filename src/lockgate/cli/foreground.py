@@ -32,7 +32,8 @@ _child = click.option(
 def server(child: bool, **told: Any) -> None:
     """Run the server alone, in the foreground: MLflow's API and interface, and Lockgate's."""
     settings = _begin(child, **told)
-    if not child:
+    # the server makes the tables itself, after its port is open
+    if not child and settings.policy is not None:
         _prepare(settings)
     from lockgate.server.main import serve
 

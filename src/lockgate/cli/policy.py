@@ -11,6 +11,7 @@ from lockgate.cli import options, outcome, show
 from lockgate.domain.errors import BadInput, Conflict
 
 if TYPE_CHECKING:
+    from lockgate.config import Settings
     from lockgate.domain.policy import Policy
 
 POLICY_FILE = "lockgate.yaml"
@@ -55,15 +56,15 @@ def check(file: str, as_json: bool) -> None:
 
     It needs no server and changes nothing.
     """
-    found = read(Path(file))
+    found = read(Path(file), options.settings())
     if as_json:
         outcome.show_json({"valid": True, "digest": found.digest, "level": found.level.value})
     else:
         _tell(file, found)
 
 
-def read(file: Path) -> Policy:
-    """The policy of a file. Raises BadInput naming line, key and what was expected."""
+def read(file: Path, settings: Settings) -> Policy:
+    """The policy of a file, on these settings' ports. Raises BadInput naming line, key and what was expected."""
     from lockgate import wiring
 
     try:
@@ -73,10 +74,7 @@ def read(file: Path) -> Policy:
         raise BadInput(
             f"The policy file {file} cannot be read: {because}.", hint="Write one with: lockgate init"
         ) from None
-    try:
-        return wiring.parse_policy(text, options.settings(policy=file))
-    except BadInput as wrong:
-        raise BadInput(f"{file}: {wrong.message}", hint=wrong.hint) from None
+    return wiring.parse_policy(text, settings, name=str(file))
 
 
 def _tell(file: str, found: Policy) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +37,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = 
         shown.add_column(column, overflow="fold", no_wrap=False)
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))
-    console(err=err).print(shown)
+    target = console(err=err)
+    with target.capture() as drawn:
+        target.print(shown)
+    # rich fills every line up with spaces, which a file or a mail would keep
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()), err=err)
 
 
 def gates(shown: Iterable[Any], *, err: bool = False) -> None:
@@ -50,7 +55,7 @@ def gates(shown: Iterable[Any], *, err: bool = False) -> None:
             nexts.setdefault(gate.next, []).append(gate.name)
     for number, (command, names) in enumerate(nexts.items()):
         if number == 0:
-            line("Next:", err=err)
+            line("\nNext:", err=err)
         line(f"  {', '.join(names)}: {command}", err=err)
 
 
@@ -68,17 +73,17 @@ def endpoints(found: Iterable[Any]) -> None:
 
 def error(problem: Exception) -> None:
     """An error that explains itself: what happened, the gates it names that do not hold, what to do next."""
-    line(str(getattr(problem, "message", problem)), err=True)
+    message = str(getattr(problem, "message", problem))
     verdict = getattr(problem, "verdict", None)
     judged = getattr(problem, "gates", ()) or getattr(verdict, "gates", ())
     stopping = [gate for gate in judged if gate.binds]
-    hint = str(getattr(problem, "hint", ""))
+    # for clients that show nothing else the message lists the gates too; the table says it better
+    line(message.partition("\n")[0] if stopping else message, err=True)
     if stopping:
         line("", err=True)
         gates(stopping, err=True)
-        if hint and all(hint != gate.next for gate in stopping):
-            line(f"  {hint}", err=True)
-    elif hint:
+    hint = str(getattr(problem, "hint", ""))
+    if hint and all(hint != gate.next for gate in stopping):
         line(hint, err=True)
 
 

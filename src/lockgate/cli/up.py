@@ -71,19 +71,9 @@ def read_policy(settings: Settings) -> Policy | None:
     """The policy of the file, None when there is no file. Raises BadInput naming line, key and what was expected."""
     if settings.policy is None:
         return None
-    try:
-        text = settings.policy.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        because = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise BadInput(
-            f"The policy file {settings.policy} cannot be read: {because}.", hint="Write one with: lockgate init"
-        ) from None
-    from lockgate import wiring
+    from lockgate.cli.policy import read
 
-    try:
-        return wiring.parse_policy(text, settings)
-    except BadInput as wrong:
-        raise BadInput(f"{settings.policy}: {wrong.message}", hint=wrong.hint) from None
+    return read(settings.policy, settings)
 
 
 def refuse_taken_ports(settings: Settings, policy: Policy | None, home: Home) -> None:
