@@ -21,7 +21,8 @@ LONGEST_NAME = 200
 VIA_HEADER = "X-Lockgate-Via"
 DOORS = frozenset({"api", "cli", "sdk"})
 
-CALLER: ContextVar[Who] = ContextVar("caller", default=Who(ANONYMOUS))
+_NOBODY = Who(ANONYMOUS)
+CALLER: ContextVar[Who] = ContextVar("caller", default=_NOBODY)
 _USER = USER_HEADER.lower().encode()
 _VIA = VIA_HEADER.lower().encode()
 

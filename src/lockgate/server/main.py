@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from lockgate.domain.errors import Conflict, LockgateError
+from lockgate.server import logs
 from lockgate.server.front import Front
 from lockgate.server.replies import App
 
@@ -48,6 +49,7 @@ def serve(settings: Settings, *, opened: Callable[[int], None] = lambda _port: N
 
     Raises Conflict when the port is taken, Unavailable (or the error itself) when what is behind it cannot be loaded.
     """
+    logs.configure()
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener):
         opened(listener.getsockname()[1])

@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
 from lockgate.domain.errors import LockgateError, Unavailable
+from lockgate.server import logs
 from lockgate.server.main import GRACE, run
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _end(processes: list[SpawnProcess]) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     threading.Thread(target=_leave_with_parent, args=(pipe,), name="parent", daemon=True).start()
     try:
         run(settings, listener)
