@@ -231,25 +231,25 @@ def _not_quarantined(evidence: Evidence, rules: StageRules, level: Level) -> Gat
     if any(decision.at > quarantine.at for decision in good) and not _rejection(request):
         return Gate("not_quarantined", HOLDS, "approved again after its rollback", "approved", required, level=level)
     because = f"it was rolled back at {quarantine.at:%Y-%m-%d %H:%M:%S} UTC: {quarantine.reason}"
-    hint = f"lockgate request {evidence.ref} --reason …"
+    hint = _command("request", evidence, "--reason …")
     if request is not None and request.state is RequestState.PENDING and request.asked_at > quarantine.at:
-        hint = f"lockgate approve {evidence.ref} --comment …"
+        hint = _command("approve", evidence, "--comment …")
     return Gate("not_quarantined", WAITS, because, "quarantined", required, hint, level)
 
 
 def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: Level) -> Gate:
-    key, request, ref = "approval_required", evidence.request, evidence.ref
+    key, request = "approval_required", evidence.request
     needed = "1 approval" if rule.approvals == 1 else f"{rule.approvals} approvals"
     if rule.roles:
         because = f"the policy asks for the roles {', '.join(rule.roles)}, and there are no users with roles yet"
         return Gate(key, FAILS, because, "no roles", needed, "Remove roles: from approval_required.", level)
     if request is None:
         because = "nobody has asked for approval"
-        return Gate(key, WAITS, because, "no request", needed, f"lockgate request {ref} --reason …", level)
+        return Gate(key, WAITS, because, "no request", needed, _command("request", evidence, "--reason …"), level)
     rejection = _rejection(request)
     if rejection or request.state is RequestState.REJECTED:
         because = f"rejected by {rejection.who}: {rejection.comment}" if rejection else "rejected"
-        return Gate(key, FAILS, because, "rejected", needed, f"lockgate request {ref} --reason …", level)
+        return Gate(key, FAILS, because, "rejected", needed, _command("request", evidence, "--reason …"), level)
     plan = plan_digest(evidence, rules)
     good = counting(request, rule, plan)
     if len(good) >= rule.approvals:
@@ -257,11 +257,17 @@ def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: 
         return Gate(key, HOLDS, f"approved by {names}", f"{len(good)}", needed, level=level)
     if any(d.approved and d.plan_digest != plan for d in request.decisions):
         because = "the approval is stale: the artifacts, the evidence or the policy changed after it"
-        return Gate(key, WAITS, because, "stale", needed, f"lockgate request {ref} --reason …", level)
+        return Gate(key, WAITS, because, "stale", needed, _command("request", evidence, "--reason …"), level)
     because = f"{len(good)} of {needed}, asked for by {request.asked_by}"
     if rule.not_the_requester and any(d.approved and d.who.name == request.asked_by.name for d in request.decisions):
         because += ", whose own does not count"
-    return Gate(key, WAITS, because, f"{len(good)}", needed, f"lockgate approve {ref} --comment …", level)
+    return Gate(key, WAITS, because, f"{len(good)}", needed, _command("approve", evidence, "--comment …"), level)
+
+
+def _command(verb: str, evidence: Evidence, option: str) -> str:
+    """The command about this move; into Production is what the commands understand without `--to`."""
+    to = "" if evidence.target is Stage.PRODUCTION else f" --to {evidence.target.lower()}"
+    return f"lockgate {verb} {evidence.ref}{to} {option}"
 
 
 def _rejection(request: ApprovalRequest | None) -> Decision | None:

@@ -475,3 +475,15 @@ class TestTheLimit:
 
 def test_a_gate_names_the_version_it_speaks_of() -> None:
     assert str(REF) in gate("approval_required", EVIDENCE).next
+
+
+def test_the_next_command_says_which_stage_unless_it_is_production() -> None:
+    assert gate("approval_required", replace(EVIDENCE, target=Stage.STAGING)).next == (
+        "lockgate request iris@7 --to staging --reason …"
+    )
+
+
+def test_rules_that_ask_for_nothing_still_ask_for_pinned_artifacts() -> None:
+    verdict = judge(replace(EVIDENCE, validation=None), StageRules("production"), Level.ENFORCE)
+
+    assert [gate.name for gate in verdict.gates] == ["artifacts_pinned"]
