@@ -22,7 +22,7 @@ from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, Gr
 from lockgate.testing.agent_ledger import FakeAgentLedger
 from tests.integration.serving.models import COLUMNS, ROWS, Models
 
-LIMIT = 60.0
+LIMIT = 120.0
 SPLIT = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": ROWS}})
 
 

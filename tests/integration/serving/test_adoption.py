@@ -21,6 +21,9 @@ from tests.integration.serving.load import Load
 from tests.integration.serving.machine import LIMIT, Machine, until
 from tests.integration.serving.models import Models, release
 
+# every test starts programs that import MLflow, which takes its time on a busy machine
+pytestmark = pytest.mark.timeout(400)
+
 
 class AgentProcess(Machine):
     """The same machine with its agent in a process that can be killed."""

@@ -12,6 +12,9 @@ import pytest
 from tests.integration.serving.machine import Heard, Machine
 from tests.integration.serving.models import COLUMNS, ROWS, Models, release
 
+# every test starts programs that import MLflow, which takes its time on a busy machine
+pytestmark = pytest.mark.timeout(400)
+
 SPLIT = {"columns": COLUMNS, "data": ROWS}
 RECORDS = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
 CSV = "\n".join([",".join(COLUMNS), *(",".join(map(str, row)) for row in ROWS)])

@@ -18,6 +18,9 @@ from lockgate.domain.serving import EndpointState, GroupState
 from tests.integration.serving.machine import LIMIT, SPLIT, Machine, until
 from tests.integration.serving.models import COLUMNS, ROWS, Models, OnDisk, release
 
+# every test starts programs that import MLflow, which takes its time on a busy machine
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture
 def served(machine: Machine, models: Models) -> Machine:
@@ -112,11 +115,15 @@ def test_a_prediction_over_its_time_limit_gets_504_and_the_next_one_is_answered(
     assert client.ask("/invocations", f"{{{row}}}").told == {"predictions": ["none"]}
 
 
-def test_a_worker_sees_no_secret_of_the_agent(served: Machine, monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+def test_a_worker_sees_no_secret_of_the_agent(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, models: Models
+) -> None:
     monkeypatch.setenv("LOCKGATE_DATABASE", "postgresql://user:secret@host/db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking")
-    served.serve(release(2, models.second))
-    (pid,) = served.seen("r2", GroupState.SERVING).pids
+    machine.want()
+    machine.begin()
+    machine.ledger.warm("e1", release(1, models.first))
+    (pid,) = machine.seen("r1", GroupState.READY).pids
     names = {
         line.partition(b"=")[0].decode() for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if line
     }

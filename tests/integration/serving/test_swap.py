@@ -15,6 +15,9 @@ from tests.integration.serving.load import Asked, Load
 from tests.integration.serving.machine import Machine, until
 from tests.integration.serving.models import COLUMNS, Models, release
 
+# every test starts programs that import MLflow, which takes its time on a busy machine
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_swap_under_load_fails_nobody_and_ends_the_old_version(
