@@ -21,7 +21,7 @@ from tests.contracts.makers import ANN, FRAUD_1, T0, decision, entry, promotion,
 
 LEASE = timedelta(seconds=30)
 # few rows however long Lockgate runs, or read whole on purpose
-SMALL = {"lockgate_endpoints", "lockgate_groups", "lockgate_models"}
+SMALL = {"lockgate_endpoints", "lockgate_groups", "lockgate_models", "lockgate_policies"}
 
 
 @pytest.fixture

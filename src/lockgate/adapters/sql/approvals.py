@@ -51,7 +51,7 @@ class SqlApprovals:
 
     def latest(self, ref: VersionRef, stage: Stage) -> ApprovalRequest | None:
         here = (
-            requests.c.model_id == self._names.id_of(ref.model),
+            requests.c.model_id == self._names.key(ref.model),
             requests.c.version == ref.version,
             requests.c.stage == stage.value,
         )
@@ -62,7 +62,7 @@ class SqlApprovals:
         return self._all(_rows().where(*living).order_by(requests.c.asked_at, requests.c.id))
 
     def of_model(self, model: str, limit: int = 100) -> Sequence[ApprovalRequest]:
-        here = requests.c.model_id == self._names.id_of(model)
+        here = requests.c.model_id == self._names.key(model)
         return self._all(_rows().where(here).order_by(*_NEWEST_FIRST).limit(limit))
 
     def _all(self, rows: Select[Any]) -> list[ApprovalRequest]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     select,
     type_coerce,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -56,7 +57,7 @@ def hold_rows(connection: Connection, rows: Select[Any]) -> None:
 
 
 def hold_file(connection: Connection) -> None:
-    """Take SQLite's write lock in a transaction somebody else began and has read nothing in yet; nothing on PostgreSQL."""
+    """Take SQLite's write lock in a transaction somebody else began and has not read in; nothing on PostgreSQL."""
     if not is_sqlite(connection):
         return
     driver: Any = connection.connection.dbapi_connection

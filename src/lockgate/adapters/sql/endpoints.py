@@ -24,7 +24,7 @@ class SqlEndpoints:
         self._names = names
 
     def get(self, environment: str, model: str) -> Endpoint | None:
-        here = (endpoints.c.environment == environment, endpoints.c.model_id == self._names.id_of(model), NOT_RETIRED)
+        here = (endpoints.c.environment == environment, endpoints.c.model_id == self._names.key(model), NOT_RETIRED)
         return next(iter(self.where(*here)), None)
 
     def by_id(self, id: str) -> Endpoint | None:
@@ -34,7 +34,7 @@ class SqlEndpoints:
         return self.where(NOT_RETIRED)
 
     def of_model(self, model: str) -> Sequence[Endpoint]:
-        return self.where(endpoints.c.model_id == self._names.id_of(model), NOT_RETIRED)
+        return self.where(endpoints.c.model_id == self._names.key(model), NOT_RETIRED)
 
     def create(self, id: str, environment: str, model: str, at: datetime) -> Endpoint:
         """Add a pending one; the environment's present endpoint of that model, if there is one, is given instead."""

@@ -35,6 +35,10 @@ class Names:
             self._known[model] = found
         return self._known[model]
 
+    def key(self, model: str) -> int:
+        """The row as a condition names it; 0, which no row has, when there is none (IS NULL would read a whole table)."""
+        return self.id_of(model) or 0
+
     def ensure(self, model: str) -> int:
         """The row of the model that bears this name; made, with the head of its audit chain, when there is none."""
         found = self.id_of(model)

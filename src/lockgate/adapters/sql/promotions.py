@@ -83,7 +83,7 @@ class SqlPromotions:
         return self._connection.execute(update(promotions).where(*here).values(values)).rowcount == 1
 
     def _of(self, model: str) -> ColumnElement[bool]:
-        return promotions.c.model_id == self._names.id_of(model)
+        return promotions.c.model_id == self._names.key(model)
 
     def _first(self, rows: Select[Any]) -> Promotion | None:
         row = self._connection.execute(rows).first()

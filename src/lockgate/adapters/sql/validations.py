@@ -52,13 +52,11 @@ class SqlValidations:
 
     def of_model(self, model: str, limit: int = 100) -> Sequence[Validation]:
         newest = (validations.c.asked_at.desc(), validations.c.id.desc())
-        rows = (
-            validation_rows().where(validations.c.model_id == self._names.id_of(model)).order_by(*newest).limit(limit)
-        )
+        rows = validation_rows().where(validations.c.model_id == self._names.key(model)).order_by(*newest).limit(limit)
         return [validation_of(row) for row in self._connection.execute(rows)]
 
     def _of(self, ref: VersionRef) -> ColumnElement[bool]:
-        return (validations.c.model_id == self._names.id_of(ref.model)) & (validations.c.version == ref.version)
+        return (validations.c.model_id == self._names.key(ref.model)) & (validations.c.version == ref.version)
 
     def _first(self, rows: Select[Any]) -> Validation | None:
         row = self._connection.execute(rows).first()

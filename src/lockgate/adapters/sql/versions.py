@@ -99,7 +99,7 @@ class SqlVersions:
         self._connection.execute(update(versions).where(here).values(quarantined_at=at, quarantine_reason=reason))
 
     def quarantined(self, model: str) -> frozenset[VersionRef]:
-        here = (versions.c.model_id == self._names.id_of(model), versions.c.deleted_at.is_(None), QUARANTINED)
+        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None), QUARANTINED)
         found = self._connection.execute(select(versions.c.version).where(*here)).scalars()
         return frozenset(VersionRef(model, version) for version in found)
 
@@ -129,7 +129,7 @@ class SqlVersions:
         self._end_stays(model_id, at)
 
     def _stored(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
-        here = (versions.c.model_id == self._names.id_of(model), versions.c.deleted_at.is_(None), *also)
+        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None), *also)
         return [_lifecycle(model, row) for row in self._connection.execute(select(versions).where(*here))]
 
     def _require(self, ref: VersionRef) -> tuple[ColumnElement[bool], Lifecycle]:
@@ -141,7 +141,7 @@ class SqlVersions:
     def _adopt(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         """The versions MLflow has and we have no row for, deleted or not; stored on the way where that may be."""
         table = mlflow.model_versions.c
-        ours = exists().where(versions.c.model_id == self._names.id_of(model), versions.c.version == table.version)
+        ours = exists().where(versions.c.model_id == self._names.key(model), versions.c.version == table.version)
         here = (table.workspace == self._names.workspace, table.name == model, ~ours, *also)
         rows = self._connection.execute(
             select(mlflow.model_versions).where(*here, table.current_stage.is_distinct_from(mlflow.DELETED))
