@@ -50,8 +50,9 @@ class Problem:
 
 
 def explain(error: LockgateError) -> Problem:
-    """The problem an error is told as. Raises KeyError when its class has no row, which a test keeps from happening."""
-    status, code = TABLE[type(error)]
+    """The problem an error is told as. Every class has a row, or one of its bases has: a test keeps it so."""
+    # an adapter's own kind of BadInput is told as BadInput
+    status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     verdict: Verdict | None = getattr(error, "verdict", None)
     promotion: str = getattr(error, "promotion", "")
     detail: dict[str, Any] = {}
