@@ -100,7 +100,11 @@ class Node:
     def start(self) -> Node:
         """Start `lockgate up` and wait until it is ready."""
         self.begin()
-        until(lambda: self.answers("/ready") or self.process is None or self.process.poll() is not None, "/ready", READY_LIMIT)
+        until(
+            lambda: self.answers("/ready") or self.process is None or self.process.poll() is not None,
+            "/ready",
+            READY_LIMIT,
+        )
         assert self.process is not None
         assert self.process.poll() is None, self.log
         return self
@@ -124,9 +128,10 @@ class Node:
 
     def answers(self, path: str, port: int | None = None) -> bool:
         """Whether a port (the server's when None) answers that path with 200."""
-        with contextlib.suppress(OSError), urllib.request.urlopen(
-            f"http://127.0.0.1:{port or self.ports[0]}{path}", timeout=2
-        ) as response:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port or self.ports[0]}{path}", timeout=2) as response,
+        ):
             return bool(response.status == 200)
         return False
 
@@ -168,7 +173,7 @@ class Node:
 
 @contextlib.contextmanager
 def node_in(folder: Path, policy: str | None = None) -> Iterator[Node]:
-    """A node that is not started yet, and is ended with the block."""
+    """A node that is not started yet, and ends with the block."""
     node = Node(folder, policy=policy)
     try:
         yield node
@@ -185,7 +190,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node with its defaults (no policy file) that runs for the whole session; tests share it and leave it running."""
+    """A node with its defaults (no policy file) for the whole session; tests share it and leave it running."""
     with node_in(tmp_path_factory.mktemp("running")) as made:
         yield made.start()
 

@@ -75,7 +75,7 @@ def test_a_broken_policy_file_stops_it_with_line_and_key_before_anything_starts(
 
 def test_an_address_beyond_loopback_is_refused_with_the_reason(tmp_path: Path) -> None:
     refused = subprocess.run(
-        [sys.executable, "-P", "-m", "lockgate.cli", "up", "--home", str(tmp_path / "home"), "--host", "0.0.0.0"],
+        [sys.executable, "-P", "-m", "lockgate.cli", "up", "--home", str(tmp_path / "home"), "--host", "0.0.0.0"],  # noqa: S104 - refused
         capture_output=True, text=True, timeout=60, check=False, env=clean_environment(), cwd=tmp_path,
     )  # fmt: skip
     assert refused.returncode == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from lockgate.cli import outcome
@@ -16,5 +18,12 @@ def demo(keep: bool) -> None:
     """
     from lockgate.cli.demo_story import tell
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     if not tell(keep=keep):
         raise outcome.Ends(outcome.REFUSED)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """However the demo is ended, what it started is stopped."""
+    raise KeyboardInterrupt

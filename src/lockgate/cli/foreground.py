@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -82,10 +80,11 @@ def prepare(**told: Any) -> None:
 
 def _begin(watched: bool, **told: Any) -> Settings:
     from lockgate.cli.home import Home
+    from lockgate.server import logs
 
     if watched:
         watch_parent(_terminate)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     settings = options.settings(**told)
     Home(settings.home).prepare()
     return settings

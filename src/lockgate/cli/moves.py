@@ -136,7 +136,7 @@ def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
         ),
         None,
     )
-    where = f", served at {serving.url}" if serving else ", served nowhere"
+    where = f", served at {serving.url}/invocations" if serving else ", served nowhere"
     if promotion.kind == "rollback":
         left = f" Version {promotion.leaves} is archived and quarantined." if promotion.leaves else ""
         return f"Rolled back: {promotion.ref} is in {promotion.stage}{where}.{left}"

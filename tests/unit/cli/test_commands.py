@@ -28,7 +28,7 @@ OPEN = shapes.Promotion(
 )  # fmt: skip
 HOLDS = shapes.Verdict("holds", "holds", ())
 ENDPOINT = shapes.Endpoint(
-    environment="production", model="fraud", version=7, port=5002, url="http://127.0.0.1:5002/invocations",
+    environment="production", model="fraud", version=7, port=5002, url="http://127.0.0.1:5002",
     state="serving", because="", release=None, generation=3, acknowledged=3,
 )  # fmt: skip
 
@@ -97,7 +97,9 @@ def test_wait_may_stand_before_other_words_and_outlasts_a_wait_for_people(server
     assert _run("promote", "--wait", "10ms", "fraud@7", "--to", "production") == 8
 
 
-def test_a_promotion_that_ends_refused_exits_1_with_its_gates(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_promotion_that_ends_refused_exits_1_with_its_gates(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     gate = replace(APPROVAL, name="min_accuracy", standing="fails")
     server.states = [OPEN, replace(OPEN, state="refused", verdict=shapes.Verdict("fails", "fails", (gate,)))]
     assert _run("promote", "fraud@7", "--to", "production", "--wait") == 1
@@ -128,7 +130,9 @@ def test_ctrl_c_leaves_the_promotion_going_and_says_how_to_follow_it(
     assert "goes on without you" in capsys.readouterr().err
 
 
-def test_a_server_that_is_away_for_a_moment_does_not_end_the_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_away_for_a_moment_does_not_end_the_wait(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers: list[Any] = [errors.Unreachable("away"), replace(OPEN, state="done", verdict=HOLDS)]
 
     def promotion(_self: Lockgate, _id: str) -> shapes.Promotion:

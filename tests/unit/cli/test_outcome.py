@@ -58,7 +58,9 @@ def test_an_error_ends_with_its_exit_code(error: Exception, code: int) -> None:
     assert _run(error) == code
 
 
-def test_a_refusal_shows_each_gate_that_stops_it_with_seen_required_and_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_shows_each_gate_that_stops_it_with_seen_required_and_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert _run(inside.Refused("fraud@7 is refused.", verdict=VERDICT)) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -108,7 +110,9 @@ def test_wrong_usage_exits_2_with_and_without_json(arguments: list[str], capsys:
     assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 2
 
 
-def test_a_server_that_is_not_there_is_named_with_the_command_that_starts_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_is_not_there_is_named_with_the_command_that_starts_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     # port 9 (discard) of loopback: reserved, and nothing of ours would ever listen there
     assert outcome.run(cli, ["status", "--url", "http://127.0.0.1:9"]) == 1
     shown = capsys.readouterr().err
