@@ -10,6 +10,8 @@ from types import FrameType
 
 from lockgate.agent.loop import Agent
 
+_SIGNAL_ON_ITS_WAY_SECONDS = 1.0
+
 
 def run_until_told(agent: Agent, *, watch_parent: bool = False) -> None:
     """Run the agent in this thread until TERM or INT, which end its workers too.
@@ -20,6 +22,7 @@ def run_until_told(agent: Agent, *, watch_parent: bool = False) -> None:
     stop, leave_workers = threading.Event(), threading.Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:
+        leave_workers.clear()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -32,6 +35,7 @@ def run_until_told(agent: Agent, *, watch_parent: bool = False) -> None:
 def _watch(stop: threading.Event, leave_workers: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    if not stop.is_set():
+    # a parent that ends in good order sends TERM first, and that may still be on its way
+    if not stop.wait(_SIGNAL_ON_ITS_WAY_SECONDS):
         leave_workers.set()
         stop.set()
