@@ -36,7 +36,7 @@ class Names:
         return self._known[model]
 
     def key(self, model: str) -> int:
-        """The row as a condition names it; 0, which no row has, when there is none (IS NULL would read a whole table)."""
+        """The row as a condition names it; 0, which no row has, when there is none: IS NULL would read all rows."""
         return self.id_of(model) or 0
 
     def ensure(self, model: str) -> int:
