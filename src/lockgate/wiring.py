@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ class Node:
             clock=SystemClock(),
             ids=SortableIds(),
             owner=f"{self.role}@{socket.gethostname()}:{os.getpid()}",
+            started_at=datetime.now(UTC),
         )
 
     @cached_property

@@ -112,7 +112,9 @@ class _Step:
                 return self._commit_green(work, promotion)
             if green is not None and state is GroupState.FAILED:
                 return self._green_failed(work, promotion, green.because)
-            if self._now() - (promotion.state_since or promotion.asked_at) > policy.warm_limit:
+            # time in which no controller ran, and perhaps no agent, is not green's fault
+            began = max(promotion.state_since or promotion.asked_at, self.ports.started_at)
+            if self._now() - began > policy.warm_limit:
                 told = "no agent has reported it" if green is None else f"it is still {green.state}"
                 limit = f"{policy.warm_limit.total_seconds():g} s"
                 return self._green_failed(work, promotion, f"it did not get ready within {limit}: {told}")

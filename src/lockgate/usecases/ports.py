@@ -326,7 +326,7 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a process hands to the use cases. `owner` names it on leases."""
+    """What a process hands to the use cases. `owner` names it on leases; `started_at` is when it began to look."""
 
     store: Store
     queue: Queue
@@ -334,6 +334,7 @@ class Ports:
     clock: Clock
     ids: Ids
     owner: str
+    started_at: datetime
 
 
 class AlreadyOpen(Exception):
