@@ -74,7 +74,7 @@ class ValidationRule:
 
     sample: str | None = None
     time_limit: timedelta = timedelta(seconds=120)
-    latency_limit: timedelta = timedelta(milliseconds=10)
+    latency_limit: timedelta = timedelta(milliseconds=50)
     on_registration: tuple[str, ...] = ()
 
 

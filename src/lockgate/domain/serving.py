@@ -89,7 +89,9 @@ class ObservedGroup:
     seen_at: datetime | None = None
 
 
-def last_known_good(current: Release | None, history: Iterable[Release], quarantined: frozenset[VersionRef]) -> Release | None:
+def last_known_good(
+    current: Release | None, history: Iterable[Release], quarantined: frozenset[VersionRef]
+) -> Release | None:
     """The latest other release that finished its bake and whose version is not quarantined, or None.
 
     `history` holds the endpoint's releases in any order.

@@ -73,7 +73,7 @@ class ExamineRequest:
     sample: str | None = None
     require_signature: bool = False
     time_limit: timedelta = timedelta(seconds=120)
-    latency_limit: timedelta = timedelta(milliseconds=10)
+    latency_limit: timedelta = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Subject:
     rows: Rows | None
     no_rows: str = ""
     require_signature: bool = False
-    latency_limit_ms: float = 10.0
+    latency_limit_ms: float = 50.0
     _answers: list[Any] = field(default_factory=list)
 
     def predict(self, data: Any) -> Any:
