@@ -191,7 +191,7 @@ def test_a_slow_model_fails_the_latency_test_with_both_numbers(subject: Callable
 
     assert not found.passed
     assert found.measured["p95_ms"] > found.measured["limit_ms"] == 10.0
-    assert "the limit is 50 ms: make the model faster, or raise validation.latency_limit" in found.because
+    assert "the limit is 10 ms: make the model faster, or raise validation.latency_limit" in found.because
     # it sleeps, as a model that waits for a busy machine does
     assert found.measured["cpu_p95_ms"] < found.measured["p95_ms"]
 
