@@ -33,7 +33,8 @@ KNOWN = frozenset(
     }
 )
 _REGISTRY = re.compile(
-    r"/(?P<rest>(registered-models|model-versions|registered_models|model_versions|unity-catalog)(/.*)?)$"
+    r"^/(ajax-)?api/\d+\.\d+/(mlflow/|preview/)*"
+    r"(?P<rest>(registered-models|model-versions|registered_models|model_versions|unity-catalog)(/.*)?)$"
 )
 _OFF = re.compile(
     r"^/(ajax-)?(api/\d+\.\d+/mlflow/(assistant|gateway|gateway-proxy|mcp-servers|mcp|jobs|scorer|prompt-optimization)|api/\d+\.\d+/jobs"
@@ -75,7 +76,7 @@ def judge_route(method: str, path: str) -> Forbidden | None:
         return None
     if _WORKSPACES.match(path):
         return Forbidden("MLflow's workspaces are off on this server.", hint="Use the default one.")
-    found = _REGISTRY.search(path) if path.startswith(("/api/", "/ajax-api/")) else None
+    found = _REGISTRY.match(path)
     if found is None or (method, found["rest"].rstrip("/")) in KNOWN:
         return None
     return Forbidden(

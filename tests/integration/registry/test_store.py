@@ -1,0 +1,207 @@
+"""The governed store itself: one transaction for MLflow's change and ours, and nothing that writes is left out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
+from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.abstract_store import AbstractStore
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+
+from lockgate import wiring
+from lockgate.adapters.mlflow import schema
+from lockgate.adapters.mlflow import store as mlflow_store
+from lockgate.adapters.mlflow.governance import Governance
+from lockgate.config import load
+from lockgate.domain.errors import Conflict
+from lockgate.domain.identity import Who
+from lockgate.server.problems import explain
+
+READS = {
+    "search_registered_models", "get_registered_model", "get_latest_versions", "get_model_version",
+    "get_model_version_download_uri", "search_model_versions", "get_model_version_by_alias", "search_prompts",
+    "get_prompt", "get_prompt_version", "get_prompt_version_by_alias", "search_prompt_versions", "get_webhook",
+    "list_webhooks", "list_webhooks_by_event", "test_webhook", "supports_workspaces",
+}  # fmt: skip
+GOVERNED = {
+    "create_registered_model", "update_registered_model", "rename_registered_model", "delete_registered_model",
+    "set_registered_model_tag", "delete_registered_model_tag", "create_model_version", "update_model_version",
+    "transition_model_version_stage", "delete_model_version", "set_model_version_tag", "delete_model_version_tag",
+    "set_registered_model_alias", "delete_registered_model_alias", "create_webhook", "update_webhook",
+    "delete_webhook",
+}  # fmt: skip
+# written in MLflow by means of the governed ones, or of the tracking store
+COMPOSED = {
+    "copy_model_version", "create_prompt", "delete_prompt", "set_prompt_tag", "delete_prompt_tag",
+    "create_prompt_version", "delete_prompt_version", "set_prompt_alias", "delete_prompt_alias",
+    "set_prompt_version_tag", "delete_prompt_version_tag", "link_prompts_to_trace", "link_prompt_version_to_model",
+    "link_prompt_version_to_run",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and ours, to be copied."""
+    settings = load({"home": tmp_path_factory.mktemp("fresh"), "policy": None})
+    wiring.prepare(settings)
+    schema.prepare(settings.database, lambda _said: None)
+    return settings.home / "lockgate.db"
+
+
+@pytest.fixture
+def node(fresh: Path, tmp_path: Path) -> wiring.Node:
+    settings = load({"home": tmp_path, "policy": None})
+    with sqlite3.connect(fresh) as source, sqlite3.connect(tmp_path / "lockgate.db") as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()
+    return wiring.Node(settings, "test")
+
+
+@pytest.fixture
+def store(node: wiring.Node) -> Iterator[mlflow_store.Governed]:
+    governance = Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain)
+    made = mlflow_store.Governed(node.settings.database, governance=governance)
+    yield made
+    made._dispose_engine()
+    made._engine_map.pop(node.settings.database, None)
+    node.store.engine.dispose()
+
+
+def _actions(node: wiring.Node) -> list[str]:
+    with node.ports.store.reading() as work:
+        return [str(entry.plain["action"]) for entry in work.record.read(limit=1000)]
+
+
+def test_every_method_of_mlflows_store_is_known_here():
+    public = {name for name in vars(AbstractStore) if not name.startswith("_")}
+    assert public == READS | GOVERNED | COMPOSED
+
+
+@pytest.mark.parametrize("kind", [mlflow_store.Governed, mlflow_store.GovernedInWorkspaces])
+def test_every_mutator_is_the_governed_one(kind):
+    for name in GOVERNED:
+        assert getattr(kind, name) is vars(mlflow_store.Governed)[name], name
+    for name in COMPOSED:
+        assert getattr(kind, name) is vars(AbstractStore)[name], f"{name} is MLflow's composition of governed mutators"
+
+
+def test_a_write_that_is_no_known_change_is_refused(store, node):
+    store.create_registered_model("fraud")
+    with (
+        pytest.raises(MlflowException, match="does not know this way"),
+        store.ManagedSessionMaker(read_only=False) as session,
+    ):
+        session.add(SqlModelVersion(workspace="default", name="fraud", version=1))
+    assert store.search_model_versions("name = 'fraud'") == []
+
+
+def test_when_mlflows_own_body_fails_nothing_is_on_the_record(store, node):
+    with pytest.raises(MlflowException, match="not found"):
+        store.set_registered_model_tag("nobody", RegisteredModelTag("a", "b"))
+    with pytest.raises(MlflowException, match="not found"):
+        store.create_model_version("nobody", "s3://x/y")
+    assert _actions(node) == []
+
+
+def test_when_our_entry_cannot_be_written_mlflows_change_is_undone(store, node, monkeypatch):
+    store.create_registered_model("fraud")
+    monkeypatch.setattr(mlflow_store.registry, "version_registered", _fail)
+    with pytest.raises(MlflowException, match="disk"):
+        store.create_model_version("fraud", "s3://x/y")
+    monkeypatch.undo()
+    assert store.search_model_versions("name = 'fraud'") == []
+    assert store.create_model_version("fraud", "s3://x/y").version == 1
+
+
+def test_mlflows_retry_after_a_lost_race_keeps_lock_and_record(store, node, monkeypatch):
+    store.create_registered_model("fraud")
+    plain, lost = store._populate_model_version_aliases, []
+
+    def lose_once(session, name, version):
+        if not lost:
+            lost.append(version)
+            from sqlalchemy.exc import IntegrityError
+
+            raise IntegrityError("INSERT", {}, Exception("UNIQUE"))
+        return plain(session, name, version)
+
+    monkeypatch.setattr(store, "_populate_model_version_aliases", lose_once)
+    assert store.create_model_version("fraud", "s3://x/y").version == 1
+    assert _actions(node) == ["version:registered", "model:registered"]
+
+
+def test_each_plain_change_has_one_entry(store, node):
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", "s3://x/y")
+    store.update_registered_model("fraud", "cards")
+    store.update_model_version("fraud", 1, "first")
+    store.set_registered_model_tag("fraud", RegisteredModelTag("a", "b"))
+    store.delete_registered_model_tag("fraud", "a")
+    store.set_model_version_tag("fraud", "1", ModelVersionTag("a", "b" * 2000))
+    store.delete_model_version_tag("fraud", "1", "a")
+    store.set_registered_model_alias("fraud", "mine", "1")
+    store.delete_registered_model_alias("fraud", "mine")
+    store.delete_model_version("fraud", "1")
+    store.delete_registered_model("fraud")
+    assert _actions(node)[::-1] == [
+        "model:registered", "version:registered", "model:described", "version:described", "model:tagged",
+        "model:untagged", "version:tagged", "version:untagged", "alias:set", "alias:deleted", "version:deleted",
+        "model:deleted",
+    ]  # fmt: skip
+
+
+def test_a_transition_by_any_other_way_is_a_promotion_too(store, node):
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", "s3://x/y")
+    moved = store.transition_model_version_stage("fraud", "1", "staging", False)
+    assert (moved.current_stage, moved.aliases) == ("Staging", ["staging"])
+    assert "version:transitioned" in _actions(node)
+
+
+def test_the_server_and_the_client_code_inside_it_use_the_same_store(node):
+    from mlflow.server import handlers
+    from mlflow.tracking._model_registry import utils as client_side
+
+    from lockgate.adapters.mlflow.install import install
+
+    before = dict(handlers._model_registry_store_registry._registry), dict(client_side._get_store_registry()._registry)
+    known = handlers._model_registry_store_registry, client_side._get_store_registry()
+    try:
+        install(Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain))
+        for uri in (node.settings.database, node.settings.database.replace("sqlite:", "sqlite+pysqlite:")):
+            stores = [registry.get_store_builder(uri)(uri) for registry in known]
+            assert stores[0] is stores[1]
+            assert isinstance(stores[0], mlflow_store.Governed)
+            stores[0]._dispose_engine()
+        for registry in known:
+            with pytest.raises(RuntimeError, match="governs"):
+                registry.get_store_builder("mysql://x/y")("mysql://x/y")
+    finally:
+        for registry, builders in zip(known, before, strict=True):
+            registry._registry = builders
+            registry._get_store_with_resolved_uri.cache_clear()
+        node.store.engine.dispose()
+
+
+def test_tables_at_another_revision_are_refused_and_left_alone(node):
+    with sqlite3.connect(node.settings.home / "lockgate.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'cfd24bdc0731'")
+    database.close()
+    with pytest.raises(Conflict, match="cfd24bdc0731"):
+        schema.prepare(node.settings.database, lambda _said: None)
+
+
+def test_tables_of_mlflow_are_made_beside_ours_once(node):
+    said: list[str] = []
+    schema.prepare(node.settings.database, said.append)
+    assert said == []
+    assert not list(node.settings.home.glob("*.making*"))
+
+
+def _fail(*_args: object, **_kwargs: object) -> None:
+    raise Conflict("The disk is full.")
