@@ -23,7 +23,7 @@ STOP_LIMIT = 60.0
 COMMAND_LIMIT = 120.0
 
 
-def until(condition: Callable[[], Any], what: str, limit: float = 30.0) -> Any:
+def until(condition: Callable[[], Any], what: str, limit: float = 60.0) -> Any:
     """The condition's value as soon as it is true; fails naming `what` when it is not within `limit` seconds."""
     end = time.monotonic() + limit
     while True:
@@ -50,12 +50,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**told, "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
 
 
+def _three() -> tuple[int, int, int]:
+    server, staging, production = free_ports(3)
+    return server, staging, production
+
+
 @dataclass
 class Node:
     """One home and what runs for it. `folder` is where commands run; `ports` are of server, staging and production."""
 
     folder: Path
-    ports: tuple[int, int, int] = field(default_factory=lambda: tuple(free_ports(3)))  # type: ignore[arg-type,return-value]
+    ports: tuple[int, int, int] = field(default_factory=lambda: _three())
     policy: str | None = None
     process: subprocess.Popen[bytes] | None = None
 

@@ -130,14 +130,22 @@ class Children:
 def end(process: Identity, limit: float = STOP_LIMIT) -> bool:
     """Ask a process that is no child of ours to end, kill it after `limit` seconds; whether it is gone."""
     for number, patience in ((signal.SIGTERM, limit), (signal.SIGKILL, KILL_LIMIT)):
-        if not process.lives:
-            return True
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process.pid, number)
-        until = time.monotonic() + patience
-        while process.lives and time.monotonic() < until:
-            time.sleep(0.05)
-    return not process.lives
+            # a moment before a signal is the time to make sure that it does not reach a stranger
+            if process.lives:
+                os.kill(process.pid, number)
+        if _is_gone(process, patience):
+            return True
+    return False
+
+
+def _is_gone(process: Identity, patience: float) -> bool:
+    until = time.monotonic() + patience
+    while process.lives:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def watch_parent(leave: Callable[[], None]) -> None:

@@ -43,6 +43,9 @@ stages:
       approval_required: {{approvals: 1, not_the_requester: true}}
 governance:
   max_production_versions: 1
+validation:
+  # the demo shows the way, not the speed: a busy machine must not change its story
+  latency_limit: 500ms
 environments:
   staging: {{stage: Staging, port: {staging}}}
   production: {{stage: Production, port: {production}}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +44,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     answering = Server()
 
     def promote(_self: Lockgate, version: object, to: str, **more: Any) -> shapes.Promotion:
@@ -57,7 +56,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(Lockgate, "endpoints", lambda _self: (ENDPOINT,))
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(follow, "LONGEST_PAUSE", 0.0)
-    return iter([answering]).__next__()
+    return answering
 
 
 def _run(*arguments: str) -> int:
@@ -139,7 +138,7 @@ def test_a_server_that_is_away_for_a_moment_does_not_end_the_wait(
         found = answers.pop(0)
         if isinstance(found, Exception):
             raise found
-        return found  # type: ignore[no-any-return]
+        return found
 
     monkeypatch.setattr(Lockgate, "promotion", promotion)
     assert _run("promote", "fraud@7", "--to", "production", "--wait") == 0
