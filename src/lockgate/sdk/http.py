@@ -21,7 +21,7 @@ from lockgate.sdk.errors import (
     Waiting,
 )
 from lockgate.wire.plain import WrongShape, from_json
-from lockgate.wire.requests import PREFIX, USER_HEADER
+from lockgate.wire.requests import PREFIX, USER_HEADER, VIA_HEADER
 from lockgate.wire.shapes import Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -53,7 +53,7 @@ _BY_CODE: dict[str, type[LockgateError]] = {
 class Http:
     """Speaks JSON with one server. Raises Unreachable when it does not answer as a Lockgate server does."""
 
-    def __init__(self, url: str, who: str, timeout: float) -> None:
+    def __init__(self, url: str, who: str, timeout: float, via: str) -> None:
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise BadRequest(f"{url!r} is not a server's address.", hint="Write it as http://127.0.0.1:5000.")
@@ -61,6 +61,7 @@ class Http:
         self._timeout = timeout
         headers = {
             USER_HEADER: quote(who, safe=" @+"),
+            VIA_HEADER: via,
             "User-Agent": f"lockgate-sdk/{__version__}",
             "Accept": "application/json",
         }

@@ -10,6 +10,9 @@ PREFIX = "/api/lockgate/v1"
 # Who asks, percent-encoded UTF-8. Without users it is a claim, and stands on the record as one.
 USER_HEADER = "X-Lockgate-User"
 
+# The door the caller came through, for the record: api, sdk or cli.
+VIA_HEADER = "X-Lockgate-Via"
+
 # read by what writes the API's description: there is no other field
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
 

@@ -18,7 +18,7 @@ VALIDATION_OVER = frozenset({"passed", "failed", "error"})
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A caller. `verified` is False where the name is only a claim; `via` is the door: api, mlflow, cli, controller."""
+    """A caller. `verified` is False where the name is only a claim; `via` is the door: api, sdk, cli, mlflow…"""
 
     name: str
     verified: bool = False

@@ -228,4 +228,5 @@ def test_any_name_arrives_as_it_was_given(machine: Machine, name):
     with machine.as_(name) as caller:
         asked = caller.request("fraud@1", "ünï…")
 
-    assert (asked.asked_by.name, asked.asked_by.verified, asked.reason) == (name, False, "ünï…")
+    assert (asked.asked_by.name, asked.asked_by.verified, asked.asked_by.via) == (name, False, "sdk")
+    assert asked.reason == "ünï…"

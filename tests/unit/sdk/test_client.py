@@ -51,7 +51,7 @@ def test_the_address_comes_from_the_environment_where_none_is_given(bare_environ
 
 
 def test_the_name_is_given_or_of_the_environment_or_the_login(bare_environment):
-    bare_environment.setattr(client.getpass, "getuser", lambda: "login")
+    bare_environment.setattr("getpass.getuser", lambda: "login")
     with Lockgate() as by_login:
         assert by_login.who == "login"
     bare_environment.setenv("LOCKGATE_USER", "ada")
@@ -63,7 +63,7 @@ def test_a_login_without_a_name_is_anonymous(bare_environment):
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 1234")
 
-    bare_environment.setattr(client.getpass, "getuser", nobody)
+    bare_environment.setattr("getpass.getuser", nobody)
 
     with Lockgate() as lockgate:
         assert lockgate.who == "anonymous"

@@ -51,10 +51,9 @@ def values(hint: Any) -> st.SearchStrategy:
     if origin is not None and issubclass(origin, Mapping):
         return st.dictionaries(st.text(), values(inner[1]), max_size=1)
     if is_dataclass(hint):
-        hints = get_type_hints(hint)
-        return st.builds(
-            hint, **{each.name: st.deferred(lambda h=hints[each.name]: values(h)) for each in fields(hint)}
-        )
+        shape: Any = hint
+        hints = get_type_hints(shape)
+        return st.builds(shape, **{each.name: values(hints[each.name]) for each in fields(shape)})
     return SCALARS[hint]
 
 
