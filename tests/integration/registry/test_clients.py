@@ -222,7 +222,9 @@ def test_a_model_takes_no_prompt_versions(people, model):
             "not an Active stage",
         ),
         ({"name": "m", "version": "1", "stage": "Staging"}, 404, "not found"),
-        ("no object", 400, "required parameter"),
+        ("no object", 400, "no object"),
+        ([1], 400, "no object"),
+        (7, 400, "no object"),
     ],
 )
 def test_a_malformed_transition_is_answered_as_mlflow_answers_it(running, told, status, said):
@@ -239,6 +241,12 @@ def test_mlflows_demo_data_does_not_get_past_the_record(running):
     recorded = {entry["model"] for entry in _record(running, action="prompt:version-registered")}
     assert set(prompts) - {"greeting"} <= recorded
     assert recorded
+
+
+@pytest.mark.parametrize("route", ["registered-models/create", "model-versions/set-tag"])
+def test_a_body_that_is_no_object_is_refused_by_every_registry_route(running, route):
+    answer = requests.post(f"{running.url}/api/2.0/mlflow/{route}", json=["fraud"], timeout=30)
+    assert (answer.status_code, "no object" in answer.json()["message"]) == (400, True), answer.text
 
 
 @pytest.mark.parametrize(
@@ -262,7 +270,7 @@ def test_two_promotions_at_once_leave_one_production_version(people, model, roun
             ann.set_model_version_tag(model, version, "approval_request", asked)
             bob.set_model_version_tag(model, version, "production_approved", "true")
         url = f"{ann._client.tracking_uri}/api/2.0/mlflow/model-versions/transition-stage"
-        barrier, statuses = threading.Barrier(2), []
+        barrier, statuses = threading.Barrier(2), list[int]()
 
         def promote(version: str, url=url, barrier=barrier, statuses=statuses) -> None:
             told = {"name": model, "version": version, "stage": "Production", "archive_existing_versions": True}

@@ -20,6 +20,7 @@ from lockgate.config import load
 from lockgate.domain.errors import Conflict
 from lockgate.domain.identity import Who
 from lockgate.server.problems import explain
+from lockgate.usecases import registry
 
 READS = {
     "search_registered_models", "get_registered_model", "get_latest_versions", "get_model_version",
@@ -110,7 +111,7 @@ def test_when_mlflows_own_body_fails_nothing_is_on_the_record(store, node):
 
 def test_when_our_entry_cannot_be_written_mlflows_change_is_undone(store, node, monkeypatch):
     store.create_registered_model("fraud")
-    monkeypatch.setattr(mlflow_store.registry, "version_registered", _fail)
+    monkeypatch.setattr(registry, "version_registered", _fail)
     with pytest.raises(MlflowException, match="disk"):
         store.create_model_version("fraud", "s3://x/y")
     monkeypatch.undo()
@@ -120,7 +121,7 @@ def test_when_our_entry_cannot_be_written_mlflows_change_is_undone(store, node, 
 
 def test_mlflows_retry_after_a_lost_race_keeps_lock_and_record(store, node, monkeypatch):
     store.create_registered_model("fraud")
-    plain, lost = store._populate_model_version_aliases, []
+    plain, lost = store._populate_model_version_aliases, list[int]()
 
     def lose_once(session, name, version):
         if not lost:
@@ -174,17 +175,17 @@ def test_the_server_and_the_client_code_inside_it_use_the_same_store(node):
     try:
         install(Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain))
         for uri in (node.settings.database, node.settings.database.replace("sqlite:", "sqlite+pysqlite:")):
-            stores = [registry.get_store_builder(uri)(uri) for registry in known]
+            stores = [known_one.get_store_builder(uri)(uri) for known_one in known]
             assert stores[0] is stores[1]
             assert isinstance(stores[0], mlflow_store.Governed)
             stores[0]._dispose_engine()
-        for registry in known:
+        for known_one in known:
             with pytest.raises(RuntimeError, match="governs"):
-                registry.get_store_builder("mysql://x/y")("mysql://x/y")
+                known_one.get_store_builder("mysql://x/y")("mysql://x/y")
     finally:
-        for registry, builders in zip(known, before, strict=True):
-            registry._registry = builders
-            registry._get_store_with_resolved_uri.cache_clear()
+        for known_one, builders in zip(known, before, strict=True):
+            known_one._registry = builders
+            known_one._get_store_with_resolved_uri.cache_clear()
         node.store.engine.dispose()
 
 

@@ -6,6 +6,8 @@ A thread, a connection or a transaction held for the length of a rollout would l
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +23,11 @@ from mlflow.utils.proto_json_utils import message_to_json
 from mlflow.webhooks.types import ModelVersionAliasCreatedPayload
 from starlette.middleware.wsgi import build_environ
 
-from lockgate.domain.errors import LockgateError
+from lockgate.domain.errors import BadInput, LockgateError
 from lockgate.domain.promotion import Promotion
 from lockgate.server import replies
 from lockgate.server.problems import explain
+from lockgate.server.registry.gatekeeper import KNOWN
 from lockgate.server.replies import App, Message, Receive, Scope, Send
 from lockgate.usecases import promote
 from lockgate.usecases.ports import Ports
@@ -67,14 +70,19 @@ class NativeRoutes:
             self._routes["POST", f"{prefix}registered-models/alias"] = _alias
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = self._routes.get((scope["method"], scope["path"]))
-        if read is None:
+        method, path = scope["method"], scope["path"]
+        read = self._routes.get((method, path))
+        if read is None and not _changes_the_registry(method, path):
             await self._app(scope, receive, send)
             return
         body = await _body(receive)
         if body is None:
             return  # the client left in the middle of its request
         try:
+            _refuse_what_is_no_object(body)
+            if read is None:
+                await self._app(scope, _replay(body, receive), send)
+                return
             wanted = await _in_thread(lambda: read(Request(build_environ(scope, body))))
             if wanted is None:
                 await self._app(scope, _replay(body, receive), send)
@@ -126,6 +134,26 @@ def _alias(request: Request) -> Wanted | None:
         return "{}"
 
     return None if ask is None else Wanted(ask, answer)
+
+
+def _changes_the_registry(method: str, path: str) -> bool:
+    return any(path.startswith(prefix) and (method, path.removeprefix(prefix)) in KNOWN for prefix in _PREFIXES)
+
+
+def _refuse_what_is_no_object(body: bytes) -> None:
+    # MLflow answers a list or a number with a page that says 500; what is no JSON at all it explains itself
+    told: Any = []
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return
+    except RecursionError:
+        told = []
+    if isinstance(told, str):  # as MLflow's older clients send it: JSON within JSON
+        with contextlib.suppress(ValueError, RecursionError):
+            told = json.loads(told)
+    if told is not None and not isinstance(told, dict):
+        raise BadInput("The body is JSON, but no object.", hint='Send an object, for example {"name": "fraud"}.')
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
