@@ -20,7 +20,7 @@ def test_a_promotion_that_goes_on_is_a_conflict_that_names_it_and_a_repeat_joins
         for _ in range(2):
             add_version(client, "fraud")
 
-        def send(method: str, route: str, **told: object) -> requests.Response:
+        def send(method: str, route: str, **told: str) -> requests.Response:
             return requests.request(method, f"{running.url}/api/2.0/mlflow/{route}", json=told, timeout=30)
 
         began = time.monotonic()
