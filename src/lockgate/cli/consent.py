@@ -58,9 +58,8 @@ def approve(version: VersionRef, comment: str, to: Stage, url: str | None, user:
     answered = options.caller(url, user).client().approve((version.model, version.version), comment, to.value)
     _tell(answered, as_json, f"Approved: {version} for {to.value}.")
     if not as_json:
-        show.line(
-            f"A promotion that waits for it goes on by itself. Else: lockgate promote {version} --to {to.value.lower()}"
-        )
+        show.line("A promotion that waits for it goes on by itself; begin one with:")
+        show.line(f"  lockgate promote {version} --to {to.value.lower()}")
 
 
 @click.command(short_help="Reject a version, with a reason.")

@@ -17,6 +17,11 @@ from rich.text import Text
 PIPE_WIDTH = 110
 _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green", "failed": "red", "error": "red"}
 
+# columns of short words and times, which read badly when they are folded: the long sentences beside them give way
+_WHOLE = frozenset(
+    {"entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"}
+)
+
 
 def console(*, err: bool = False) -> Console:
     """A console for standard output or error, plain and of a fixed width where it is no terminal."""
@@ -32,11 +37,13 @@ def line(text: str, *, err: bool = False) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
     """A table; a cell that does not fit goes on in the next line, and None is a dash."""
+    cells = [[_cell(value) for value in row] for row in rows]
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    for column in columns:
-        shown.add_column(column, overflow="fold", no_wrap=False)
-    for row in rows:
-        shown.add_row(*(_cell(value) for value in row))
+    for number, column in enumerate(columns):
+        whole = max((row[number].cell_len for row in cells), default=0) if column in _WHOLE else None
+        shown.add_column(column, overflow="fold", min_width=whole)
+    for row in cells:
+        shown.add_row(*row)
     target = console(err=err)
     with target.capture() as drawn:
         target.print(shown)
