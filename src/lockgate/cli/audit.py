@@ -32,19 +32,8 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
     elif not entries:
         show.line("No entry matches.")
     else:
-        rows = [
-            (
-                f"{e.chain}#{e.number}",
-                show.when(e.at),
-                e.who,
-                e.action,
-                _about(e),
-                _move(e.before, e.after),
-                e.why,
-            )
-            for e in entries
-        ]
-        show.table(("entry", "at (UTC)", "who", "action", "about", "from, to", "why"), rows)
+        rows = [(f"{e.chain}#{e.number}", show.when(e.at), e.who, e.action, _about(e), e.why) for e in entries]
+        show.table(("entry", "at (UTC)", "who", "action", "about", "why"), rows)
 
 
 @audit.command(short_help="Check that no entry was changed, dropped or reordered.")
@@ -73,8 +62,6 @@ def _checked(entries: int) -> str:
 
 
 def _about(entry: AuditEntry) -> str:
-    return entry.model if entry.version is None else f"{entry.model}@{entry.version}"
-
-
-def _move(before: str, after: str) -> str:
-    return f"{before} → {after}" if before and after else after or before
+    ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
+    moved = f"{entry.before} → {entry.after}" if entry.before and entry.after else entry.after or entry.before
+    return f"{ref}: {moved}" if ref and moved else ref or moved

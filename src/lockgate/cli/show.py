@@ -38,13 +38,13 @@ def line(text: str, *, err: bool = False) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
     """A table; a cell that does not fit goes on in the next line, and None is a dash."""
     cells = [[_cell(value) for value in row] for row in rows]
+    target = console(err=err)
+    whole = _whole(columns, cells, target.width)
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for number, column in enumerate(columns):
-        whole = max((row[number].cell_len for row in cells), default=0) if column in _WHOLE else None
-        shown.add_column(column, overflow="fold", min_width=whole)
+        shown.add_column(column, overflow="fold", min_width=whole.get(number))
     for row in cells:
         shown.add_row(*row)
-    target = console(err=err)
     with target.capture() as drawn:
         target.print(shown)
     # rich fills every line up with spaces, which a file or a mail would keep
@@ -107,6 +107,18 @@ def short(digest: str | None) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 version`, `2 versions`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _whole(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> dict[int, int]:
+    """The widths of the columns to keep whole; none when too little would be left for the others."""
+    wanted = {
+        number: max((row[number].cell_len for row in cells), default=0)
+        for number, column in enumerate(columns)
+        if column in _WHOLE
+    }
+    others = len(columns) - len(wanted)
+    fits = sum(wanted.values()) + others * _LEAST + len(columns) * _GAP <= width
+    return wanted if fits else {}
 
 
 def _cell(value: Any) -> Text:
