@@ -21,6 +21,8 @@ _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green
 _WHOLE = frozenset(
     {"entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"}
 )
+# the least that each other column keeps, and what rich puts between two
+_LEAST, _GAP = 10, 3
 
 
 def console(*, err: bool = False) -> Console:
