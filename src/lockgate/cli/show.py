@@ -41,10 +41,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = 
     """A table; a cell that does not fit goes on in the next line, and None is a dash."""
     cells = [[_cell(value) for value in row] for row in rows]
     target = console(err=err)
-    whole = _whole(columns, cells, target.width)
+    widths = _widths(columns, cells, target.width) if cells else None
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for number, column in enumerate(columns):
-        shown.add_column(column, overflow="fold", min_width=whole.get(number))
+        shown.add_column(column, overflow="fold", width=widths[number] if widths else None)
     for row in cells:
         shown.add_row(*row)
     with target.capture() as drawn:
@@ -111,16 +111,19 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def _whole(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> dict[int, int]:
-    """The widths of the columns to keep whole; none when too little would be left for the others."""
-    wanted = {
-        number: max((row[number].cell_len for row in cells), default=0)
-        for number, column in enumerate(columns)
-        if column in _WHOLE
-    }
-    others = len(columns) - len(wanted)
-    fits = sum(wanted.values()) + others * _LEAST + len(columns) * _GAP <= width
-    return wanted if fits else {}
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> list[int] | None:
+    """The width of each column when some are kept whole; None when too little would be left for the others."""
+    wanted = [max(len(name), *(row[number].cell_len for row in cells)) for number, name in enumerate(columns)]
+    room = width - _GAP * (len(columns) - 1)
+    room -= sum(wide for name, wide in zip(columns, wanted, strict=True) if name in _WHOLE)
+    others = sorted((n for n, name in enumerate(columns) if name not in _WHOLE), key=lambda n: wanted[n])
+    if room < _LEAST * len(others):
+        return None
+    # the narrowest takes what it wants, and what it leaves is shared by the rest
+    for place, number in enumerate(others):
+        wanted[number] = min(wanted[number], room // (len(others) - place))
+        room -= wanted[number]
+    return wanted
 
 
 def _cell(value: Any) -> Text:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.cli import follow, outcome
+from lockgate.cli import follow, outcome, show
 from lockgate.cli.main import cli
 from lockgate.sdk import errors
 from lockgate.sdk.client import Lockgate
@@ -162,3 +162,23 @@ def test_text_from_the_server_is_never_read_as_markup(server: Server, capsys: py
     assert _run("promote", "fraud@7", "--to", "production") == 8
     shown = capsys.readouterr().out
     assert "[red]not a colour[/red]" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("width", ["60", "80", "100", "120"])
+def test_no_width_of_the_terminal_loses_a_word_of_a_table(
+    width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    columns = ("entry", "at (UTC)", "who", "action", "about", "why")
+    words = (
+        "model:1#48",
+        "2026-01-31 12:00:00",
+        "ana (unverified)",
+        "version:transitioned",
+        "iris@1: None",
+        "so it is",
+    )
+    show.table(columns, [words])
+    drawn = capsys.readouterr().out
+    assert max(len(line) for line in drawn.splitlines()) <= int(width)
+    assert sorted("".join(drawn.split()).replace("─", "")) == sorted("".join("".join((*columns, *words)).split()))
