@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 REQUIREMENTS = ["mlflow", "scikit-learn"]  # named, so that MLflow need not find out by loading each model once more
+
+LOGGING = "LOCKGATE_TEST_LOGS_A_MODEL"  # set in the process that logs, which tries a model on its own example
 
 CONSTANT = """
 import os
@@ -21,10 +24,12 @@ from mlflow.pyfunc import PythonModel
 
 class Constant(PythonModel):
     def load_context(self, context):
-        {at_load}
+        if "{logging}" not in os.environ:
+            {at_load}
 
     def predict(self, context, model_input, params=None):
-        {at_predict}
+        if "{logging}" not in os.environ:
+            {at_predict}
         return [{answer}] * len(model_input)
 
 
@@ -125,10 +130,12 @@ def log_constant(
     from mlflow.types import ColSpec, Schema
 
     features = flowers()
-    signature = ModelSignature(Schema([ColSpec("double", each) for each in features.columns]), Schema([ColSpec("long")]))
-    with tracking(url), tempfile.TemporaryDirectory() as folder, mlflow.start_run():
+    signature = ModelSignature(
+        Schema([ColSpec("double", each) for each in features.columns]), Schema([ColSpec("long")])
+    )
+    with tracking(url), _logging(), tempfile.TemporaryDirectory() as folder, mlflow.start_run():
         code = Path(folder) / "constant.py"
-        code.write_text(CONSTANT.format(answer=answer, at_load=at_load, at_predict=at_predict))
+        code.write_text(CONSTANT.format(logging=LOGGING, answer=answer, at_load=at_load, at_predict=at_predict))
         if accuracy is not None:
             mlflow.log_metric("accuracy", accuracy)
         logged = mlflow.pyfunc.log_model(
@@ -145,6 +152,15 @@ def log_constant(
 def log_sleeper(url: str, model: str, seconds: float, *, answer: int = 7, tags: dict[str, str] | None = None) -> Logged:
     """A model that takes that long to load, so that there is a middle of its promotion."""
     return log_constant(url, model, answer=answer, at_load=f"time.sleep({seconds})", tags=tags)
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    os.environ[LOGGING] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[LOGGING]
 
 
 def _registered(url: str, model: str, logged: Any, predictions: list[int], tags: dict[str, str] | None) -> Logged:
