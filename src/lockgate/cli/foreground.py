@@ -30,12 +30,14 @@ _child = click.option(
 def server(child: bool, **told: Any) -> None:
     """Run the server alone, in the foreground: MLflow's API and interface, and Lockgate's."""
     settings = _begin(child, **told)
-    # the server makes the tables itself, after its port is open
-    if not child and settings.policy is not None:
-        _prepare(settings)
+    if settings.policy is not None:
+        from lockgate.cli.policy import read
+
+        read(settings.policy, settings)  # a broken file stops the start before the port is opened
     from lockgate.server.main import serve
 
-    serve(settings)
+    # a child's tables and policy are its parent's business
+    serve(settings, first=(lambda: None) if child else (lambda: _prepare(settings)))
 
 
 @click.command(short_help="Run the controller alone, in the foreground.")
