@@ -44,8 +44,15 @@ class Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
 
-def serve(settings: Settings, *, opened: Callable[[int], None] = lambda _port: None) -> None:
+def serve(
+    settings: Settings,
+    *,
+    opened: Callable[[int], None] = lambda _port: None,
+    first: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until TERM or INT. `opened` hears the port as soon as connections are accepted.
+
+    `first` is done once the socket is open and before anything behind it is loaded.
 
     Raises Conflict when the port is taken, Unavailable (or the error itself) when what is behind it cannot be loaded.
     """
@@ -56,15 +63,17 @@ def serve(settings: Settings, *, opened: Callable[[int], None] = lambda _port: N
         if settings.workers > 1:
             from lockgate.server.workers import run_all
 
+            first()
             run_all(settings, listener)
         else:
-            run(settings, listener)
+            run(settings, listener, first=first)
 
 
-def run(settings: Settings, listener: socket.socket) -> None:
+def run(settings: Settings, listener: socket.socket, *, first: Callable[[], None] = lambda: None) -> None:
     """One server process on a socket that is open already. Raises as `serve`."""
 
     def build() -> App:
+        first()
         from lockgate.server.app import build as build_app
 
         return build_app(settings)
