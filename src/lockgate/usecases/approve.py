@@ -62,7 +62,8 @@ def decide(
     """Sign a yes or a no on the plan as it stands now.
 
     Raises NotFound when nobody asked, Forbidden for the requester's own yes, and Conflict when it is decided already,
-    a validation is still running, or the artifacts changed. A refused signature is on the record too.
+    a validation whose tests are enforced is still running, or the artifacts changed. A refused signature is on the
+    record too.
     """
     facts = _unchanged(ports, ref)
     try:
@@ -131,7 +132,8 @@ def _sign(
             )
         evidence, rules = _evidence(work, policy, ref, stage, facts, now)
         rule = rules.approval or ApprovalRule()
-        _refuse_signature(asked, who, rule, evidence, rules, approved=approved)
+        binds = policy.level_for(rules) is Level.ENFORCE
+        _refuse_signature(asked, who, rule, evidence, rules, approved=approved, tests_bind=binds)
         decision = Decision(approved, who, comment, now, plan_digest(evidence, rules))
         decided = replace(asked, decisions=(*asked.decisions, decision))
         enough = len(counting(decided, rule, decision.plan_digest)) >= rule.approvals
@@ -147,7 +149,14 @@ def _sign(
 
 
 def _refuse_signature(
-    asked: ApprovalRequest, who: Who, rule: ApprovalRule, evidence: Evidence, rules: StageRules, *, approved: bool
+    asked: ApprovalRequest,
+    who: Who,
+    rule: ApprovalRule,
+    evidence: Evidence,
+    rules: StageRules,
+    *,
+    approved: bool,
+    tests_bind: bool,
 ) -> None:
     what = f"{asked.ref} to {asked.stage}"
     if asked.state is RequestState.REJECTED or (asked.state is RequestState.APPROVED and approved):
@@ -163,7 +172,8 @@ def _refuse_signature(
             hint="Somebody else has to: --as NAME tells who acts.",
         )
     running = evidence.validation is not None and not evidence.validation.state.is_over
-    if approved and running and rules.validation_tests:
+    # where tests only observe, one may still run after the move it was asked for: nobody waits for it
+    if approved and running and rules.validation_tests and tests_bind:
         raise Conflict(
             f"A validation of {asked.ref} is still running, and its results belong to what is approved.",
             hint=f"Approve when it is done: lockgate status {asked.ref.model}",
