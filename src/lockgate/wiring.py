@@ -1,4 +1,7 @@
-"""The one place where adapters meet the use cases: what each process is made of. No logic lives here."""
+"""The one place where adapters meet the use cases: what each process is made of. No logic lives here.
+
+Adapters are imported where they are made, so that a process waits for the libraries of its own parts alone.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate.adapters.artifacts.local import LocalArtifacts
-from lockgate.adapters.policyfile import parse_policy as parse_policy_text
-from lockgate.adapters.policyfile import starter_text
-from lockgate.adapters.processes.groups import ProcessGroups
-from lockgate.adapters.sandbox.process import ProcessSandbox
-from lockgate.adapters.sql.engine import make_engine
-from lockgate.adapters.sql.ledger import SqlAgentLedger
-from lockgate.adapters.sql.queue import SqlQueue
-from lockgate.adapters.sql.schema import prepare as prepare_tables
-from lockgate.adapters.sql.store import SqlStore
-from lockgate.adapters.system import SortableIds, SystemClock
-from lockgate.config import Settings
-from lockgate.domain.errors import BadInput, LockgateError
-from lockgate.domain.identity import Who
-from lockgate.domain.policy import Policy
-from lockgate.usecases import apply_policy
-from lockgate.usecases.ports import Ports
+from lockgate.domain.errors import BadInput
 
 if TYPE_CHECKING:
+    from lockgate.adapters.artifacts.local import LocalArtifacts
     from lockgate.adapters.mlflow.governance import Told
+    from lockgate.adapters.processes.groups import ProcessGroups
+    from lockgate.adapters.sandbox.process import ProcessSandbox
+    from lockgate.adapters.sql.ledger import SqlAgentLedger
+    from lockgate.adapters.sql.store import SqlStore
+    from lockgate.config import Settings
+    from lockgate.domain.errors import LockgateError
+    from lockgate.domain.identity import Who
+    from lockgate.domain.policy import Policy
+    from lockgate.usecases.ports import Ports
 
 
 @dataclass(frozen=True)
@@ -42,14 +39,23 @@ class Node:
 
     @cached_property
     def store(self) -> SqlStore:
+        from lockgate.adapters.sql.engine import make_engine
+        from lockgate.adapters.sql.store import SqlStore
+
         return SqlStore(make_engine(self.settings.database), self.parse_policy)
 
     @cached_property
     def artifacts(self) -> LocalArtifacts:
+        from lockgate.adapters.artifacts.local import LocalArtifacts
+
         return LocalArtifacts(Path(self.settings.artifacts), self.settings.home / "cache")
 
     @cached_property
     def ports(self) -> Ports:
+        from lockgate.adapters.sql.queue import SqlQueue
+        from lockgate.adapters.system import SortableIds, SystemClock
+        from lockgate.usecases.ports import Ports
+
         return Ports(
             store=self.store,
             queue=SqlQueue(self.store),
@@ -62,14 +68,20 @@ class Node:
 
     @cached_property
     def sandbox(self) -> ProcessSandbox:
+        from lockgate.adapters.sandbox.process import ProcessSandbox
+
         return ProcessSandbox(self.settings.home / "scratch")
 
     @cached_property
     def groups(self) -> ProcessGroups:
+        from lockgate.adapters.processes.groups import ProcessGroups
+
         return ProcessGroups(self.settings.home / "run" / "workers")
 
     @cached_property
     def ledger(self) -> SqlAgentLedger:
+        from lockgate.adapters.sql.ledger import SqlAgentLedger
+
         return SqlAgentLedger(self.store, agent=socket.gethostname())
 
     def parse_policy(self, text: str | None) -> Policy:
@@ -82,11 +94,15 @@ def parse_policy(text: str | None, settings: Settings, *, name: str = "lockgate.
 
     Raises BadInput listing every fault, with `name` for the file's.
     """
-    return parse_policy_text(text, ports=environment_ports(settings), name=name)
+    from lockgate.adapters import policyfile
+
+    return policyfile.parse_policy(text, ports=environment_ports(settings), name=name)
 
 
 def starter_policy() -> str:
     """The strict policy file to begin with."""
+    from lockgate.adapters.policyfile import starter_text
+
     return starter_text()
 
 
@@ -97,6 +113,9 @@ def environment_ports(settings: Settings) -> dict[str, int]:
 
 def prepare(settings: Settings) -> None:
     """Make our tables, or bring them up to date."""
+    from lockgate.adapters.sql.engine import make_engine
+    from lockgate.adapters.sql.schema import prepare as prepare_tables
+
     prepare_tables(make_engine(settings.database))
 
 
@@ -118,6 +137,8 @@ def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     read = read_policy_file(settings)
     if read is None:
         return None
+    from lockgate.usecases import apply_policy
+
     node = Node(settings, "prepare")
     return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
 

@@ -118,10 +118,11 @@ def log_constant(
     at_predict: str = "pass",
     accuracy: float | None = 0.95,
     tags: dict[str, str] | None = None,
+    bare: bool = False,
 ) -> Logged:
     """A Python model that answers one number, registered as a new version of `model`.
 
-    `at_load` and `at_predict` are a statement it executes when it is loaded and asked, such as `time.sleep(4)` or
+    A `bare` one has neither signature nor input example. `at_load` and `at_predict` are a statement it executes when it is loaded and asked, such as `time.sleep(4)` or
     `os._exit(3)`; logging it executes neither.
     """
     import mlflow
@@ -141,8 +142,8 @@ def log_constant(
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code),
-            signature=signature,
-            input_example=features.head(3),
+            signature=None if bare else signature,
+            input_example=None if bare else features.head(3),
             pip_requirements=REQUIREMENTS[:1],
             registered_model_name=model,
         )
@@ -161,6 +162,49 @@ def _logging() -> Iterator[None]:
         yield
     finally:
         del os.environ[LOGGING]
+
+
+def log_forest(url: str, model: str, *, accuracy: float = 0.95) -> Logged:
+    """A forest logged as the shortest scripts do it: no signature, no example, nothing named but the model."""
+    import mlflow
+    import mlflow.sklearn
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import RandomForestClassifier
+
+    features, kinds = load_iris(return_X_y=True)
+    trained = RandomForestClassifier(n_estimators=20, random_state=7).fit(features, kinds)
+    with tracking(url), mlflow.start_run():
+        mlflow.log_metric("accuracy", accuracy)
+        logged = mlflow.sklearn.log_model(trained, "model", registered_model_name=model)
+    return _registered(url, model, logged, [int(each) for each in trained.predict(features)], None)
+
+
+def register_again(
+    url: str, logged: Logged, model: str, *, tags: dict[str, str] | None = None, source: str | None = None
+) -> Logged:
+    """The same files as another version, of this model or another: nothing is trained or uploaded.
+
+    `source` names other files than those of `logged`.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with tracking(url) as client:
+        original = client.get_model_version(logged.model, str(logged.version))
+        try:
+            client.create_registered_model(model)
+        except MlflowException as already:
+            assert already.error_code == "RESOURCE_ALREADY_EXISTS", already
+        made = client.create_model_version(model, source or original.source, original.run_id, tags=tags)
+    return Logged(model, int(made.version), logged.predictions)
+
+
+def files(url: str, home: Path, logged: Logged) -> Path:
+    """The folder in which the server keeps the artifacts of a version."""
+    with tracking(url) as client:
+        uri = client.get_model_version_download_uri(logged.model, str(logged.version))
+        if uri.startswith("models:/"):
+            uri = client.get_logged_model(uri.removeprefix("models:/")).artifact_location
+    return home / "artifacts" / uri.removeprefix("mlflow-artifacts:").lstrip("/")
 
 
 def _registered(url: str, model: str, logged: Any, predictions: list[int], tags: dict[str, str] | None) -> Logged:

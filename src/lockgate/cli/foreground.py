@@ -29,7 +29,7 @@ _child = click.option(
 @_child
 def server(child: bool, **told: Any) -> None:
     """Run the server alone, in the foreground: MLflow's API and interface, and Lockgate's."""
-    settings = _begin(child, **told)
+    settings = _begin(child, quick=True, **told)
     if settings.policy is not None:
         from lockgate.cli.policy import read
 
@@ -80,13 +80,13 @@ def prepare(**told: Any) -> None:
     _prepare(options.settings(**told))
 
 
-def _begin(watched: bool, **told: Any) -> Settings:
+def _begin(watched: bool, *, quick: bool = False, **told: Any) -> Settings:
     from lockgate.cli.home import Home
     from lockgate.server import logs
 
     if watched:
         watch_parent(_terminate)
-    logs.configure()
+    (logs.speak if quick else logs.configure)()
     settings = options.settings(**told)
     Home(settings.home).prepare()
     return settings

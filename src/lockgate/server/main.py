@@ -56,7 +56,7 @@ def serve(
 
     Raises Conflict when the port is taken, Unavailable (or the error itself) when what is behind it cannot be loaded.
     """
-    logs.configure()
+    logs.speak()
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener):
         opened(listener.getsockname()[1])
@@ -73,6 +73,7 @@ def run(settings: Settings, listener: socket.socket, *, first: Callable[[], None
     """One server process on a socket that is open already. Raises as `serve`."""
 
     def build() -> App:
+        logs.configure()
         first()
         from lockgate.server.app import build as build_app
 
