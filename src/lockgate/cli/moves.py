@@ -43,7 +43,9 @@ _WAIT = options.Written("[DURATION]", _read_wait)
 
 @click.command(cls=_Waits, short_help="Move a version to Staging or Production.")
 @click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
-@click.option("--to", type=options.GATED_STAGE, required=True, help="Where to: staging or production.")
+@click.option(
+    "--to", type=options.STAGE, required=True, help="Where to: staging or production; archived or none to take it out."
+)
 @click.option("--reason", default="", help="Why; it goes on the record.")
 @click.option("--wait", type=_WAIT, help="See it through to its end, for at most DURATION (5m, 24h) if one is given.")
 @click.option("--keep-existing", is_flag=True, help="Leave the versions that are in the stage now where they are.")
@@ -55,7 +57,8 @@ def promote(
     """Move a version to Staging or Production, as soon as every gate holds.
 
     Validations that are missing are run. Without --wait it watches for half a minute at most, and exits 8 when the move
-    waits for an approval or for time by then: it goes on at the server.
+    waits for an approval or for time by then: it goes on at the server. Taking a version out of its stage
+    (--to archived) is never gated.
     """
     client = options.caller(url, user).client()
     opened = client_promote(client, version, to, reason, archive_existing=not keep_existing)
@@ -128,6 +131,14 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
 
 
 def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
+    if not Stage.parse(promotion.stage).is_gated:
+        left = [e for e in endpoints if (e.model, e.version) == (promotion.model, promotion.version)]
+        still = "".join(
+            f"\nIts {e.environment} endpoint is {e.state} and goes on answering; stop it with:"
+            f" lockgate endpoints retire {e.model} --environment {e.environment}"
+            for e in left
+        )
+        return f"Done: {promotion.ref} is in {promotion.stage}.{still}"
     serving = next(
         (
             e

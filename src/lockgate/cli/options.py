@@ -54,6 +54,7 @@ def _gated(written: str) -> Stage:
 VERSION = Written("MODEL@VERSION", VersionRef.parse)
 MODEL = Written("MODEL", model_name)
 GATED_STAGE = Written("staging|production", _gated)
+STAGE = Written("staging|production|archived|none", Stage.parse)
 DURATION = Written("DURATION", parse_duration)
 
 

@@ -21,7 +21,7 @@ def retire(ports: Ports, environment: str, model: str, who: Who) -> None:
             ref = inside[-1].ref
             raise Conflict(
                 f"{ref} is in {place.stage}, and the {environment} endpoint of {model} serves it.",
-                hint="Archive it first; the endpoint is vacant then and can be retired.",
+                hint=f"Archive it first, then the endpoint is vacant: lockgate promote {ref} --to archived",
             )
         for promotion in work.promotions.open_of_model(model):
             if promotion.endpoint == endpoint.id and promotion.state.moves_endpoint:
