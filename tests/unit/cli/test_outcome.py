@@ -93,7 +93,7 @@ def test_a_bug_is_told_in_two_lines_without_a_traceback(capsys: pytest.CaptureFi
         ["promote", "fraud", "--to", "production"],
         ["promote", "fraud@x", "--to", "production"],
         ["promote", "fraud@1"],
-        ["promote", "fraud@1", "--to", "archived"],
+        ["promote", "fraud@1", "--to", "retired"],
         ["promote", "fraud@1", "--to", "production", "--wait=soon"],
         ["status", "a/b"],
         ["status", "--url", "localhost:5000"],
