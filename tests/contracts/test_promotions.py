@@ -193,6 +193,12 @@ def test_only_promotions_that_wait_are_made_due(store: SqlStore) -> None:
         assert work.promotions.due("fraud", T0) == 0
 
 
+def test_a_promotion_that_waits_for_its_validation_is_made_due_as_well(store: SqlStore) -> None:
+    opened(store, "prm-1", state=PromotionState.VALIDATING)
+    with store.writing("fraud") as work:
+        assert work.promotions.due("fraud", T0) == 1
+
+
 @pytest.mark.parametrize("closed_at", [None, T0], ids=["without a time", "with its time"])
 def test_what_is_over_is_never_claimed_or_changed_again(store: SqlStore, queue: SqlQueue, closed_at) -> None:
     opened(store, "prm-1")

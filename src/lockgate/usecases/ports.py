@@ -162,7 +162,7 @@ class Promotions(Protocol):
         """Newest first; all models when None."""
 
     def due(self, model: str, now: datetime) -> int:
-        """Make the model's waiting promotions due now; how many there were."""
+        """Make the model's promotions that wait, for a validation too, due now; how many there were."""
 
     def close(self, id: str, state: PromotionState, because: str, at: datetime) -> bool:
         """End an open one whoever holds its lease: the fence moves on. False when it was over already."""

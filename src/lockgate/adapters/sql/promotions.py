@@ -67,7 +67,8 @@ class SqlPromotions:
         return self._all(rows if model is None else rows.where(self._of(model)))
 
     def due(self, model: str, now: datetime) -> int:
-        waiting = (promotions.c.state == PromotionState.WAITING.value, OPEN_PROMOTION)
+        waits = (PromotionState.WAITING.value, PromotionState.VALIDATING.value)
+        waiting = (promotions.c.state.in_(waits), OPEN_PROMOTION)
         return self._connection.execute(update(promotions).where(self._of(model), *waiting).values(due_at=now)).rowcount
 
     def close(self, id: str, state: PromotionState, because: str, at: datetime) -> bool:
