@@ -57,12 +57,17 @@ def _three() -> tuple[int, int, int]:
 
 @dataclass
 class Node:
-    """One home and what runs for it. `folder` is where commands run; `ports` are of server, staging and production."""
+    """One home and what runs for it.
+
+    `folder` is where commands run; `ports` are of server, staging and production; `settings` are `LOCKGATE_…` for `up`.
+    """
 
     folder: Path
     ports: tuple[int, int, int] = field(default_factory=lambda: _three())
     policy: str | None = None
     process: subprocess.Popen[bytes] | None = None
+    # a client's transition may wait longer than by default: on a busy machine a model takes half a minute to load
+    settings: dict[str, str] = field(default_factory=lambda: {"LOCKGATE_TRANSITION_WAIT": "100"})
 
     @property
     def home(self) -> Path:
@@ -119,7 +124,8 @@ class Node:
         with (self.folder / "up.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lockgate.cli", "up", *self.arguments()],
-                cwd=self.folder, env=clean_environment(PYTHONUNBUFFERED="1"), stdin=subprocess.DEVNULL,
+                cwd=self.folder, env=clean_environment(PYTHONUNBUFFERED="1", **self.settings),
+                stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         return self.process

@@ -122,8 +122,8 @@ def log_constant(
 ) -> Logged:
     """A Python model that answers one number, registered as a new version of `model`.
 
-    A `bare` one has neither signature nor input example. `at_load` and `at_predict` are a statement it executes when it is loaded and asked, such as `time.sleep(4)` or
-    `os._exit(3)`; logging it executes neither.
+    A `bare` one has neither signature nor input example. `at_load` and `at_predict` are a statement it executes when
+    it is loaded and asked, such as `time.sleep(4)` or `os._exit(3)`; logging it executes neither.
     """
     import mlflow
     import mlflow.pyfunc
@@ -190,11 +190,11 @@ def register_again(
 
     with tracking(url) as client:
         original = client.get_model_version(logged.model, str(logged.version))
-        try:
+        with contextlib.suppress(MlflowException):  # it may be there already
             client.create_registered_model(model)
-        except MlflowException as already:
-            assert already.error_code == "RESOURCE_ALREADY_EXISTS", already
-        made = client.create_model_version(model, source or original.source, original.run_id, tags=tags)
+        source = source or original.source
+        logged_model = source.removeprefix("models:/") if source.startswith("models:/") else None
+        made = client.create_model_version(model, source, original.run_id, tags=tags, model_id=logged_model)
     return Logged(model, int(made.version), logged.predictions)
 
 
