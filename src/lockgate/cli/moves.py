@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,8 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
         return
     show.line("")
     show.line(f"{show.counted(len(verdict.open), 'gate')} did not hold, and the policy's level does not enforce them:")
-    show.gates(verdict.open)
+    # without their next commands: those led to the move that is made
+    show.gates(replace(gate, next="") for gate in verdict.open)
 
 
 def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
