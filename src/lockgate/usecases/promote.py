@@ -6,7 +6,7 @@ How an open promotion goes on is in `advance.py`; the order of events is in docs
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
@@ -112,11 +112,13 @@ def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Cl
     catalog_version(work, ref)
     if work.catalog.is_prompt(ref.model):
         raise BadInput(f"{ref.model} is a prompt, and prompts have no stages.", hint="Name a model.")
+    now = ports.clock.now()
     joined = work.promotions.open_for(ref, ask.stage)
-    if joined is not None:
+    if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
         return joined
     _refuse_if_held(work, ask)
-    now = ports.clock.now()
+    if joined is not None:
+        _clear_the_way(work, joined, ask, now)
     promotion = Promotion(
         id=ports.ids.new("prm"),
         ref=ref,
@@ -143,6 +145,14 @@ def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Cl
     before = lifecycle(work, ref).stage
     work.record.write(Entry(action, ask.who, now, ref.model, ref.version, before, ask.stage, ask.reason, detail))
     return promotion, claim
+
+
+def _clear_the_way(work: Work, waiting: Promotion, ask: Ask, now: datetime) -> None:
+    """Cancel a promotion that waits for gates: a rollback to its version does not wait for them."""
+    why = f"a rollback to {ask.ref} takes its place"
+    work.promotions.close(waiting.id, PromotionState.CANCELLED, why, now)
+    ref, detail = ask.ref, {"promotion": waiting.id}
+    work.record.write(Entry("promotion:cancelled", ask.who, now, ref.model, ref.version, "", ask.stage, why, detail))
 
 
 def _refuse_if_held(work: Work, ask: Ask) -> None:
