@@ -175,6 +175,10 @@ class _Step:
             self._now(),
             archive_existing=promotion.archive_existing,
         )
+        if promotion.leaves is not None:
+            # it leaves with this very commit, so it counts against no limit and is archived once
+            staying = tuple(ref for ref in evidence.occupants if ref != promotion.leaves)
+            evidence = replace(evidence, occupants=staying)
         # A rollback goes to a release that held its gates in its day; judging it anew could forbid the way back.
         held = Verdict(()) if promotion.kind is Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
         return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules))
