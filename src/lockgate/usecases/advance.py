@@ -6,7 +6,8 @@ holder of the claim goes on from. Nothing slow happens inside a transaction.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -358,5 +359,9 @@ class _Step:
     def _now(self) -> datetime:
         return self.ports.clock.now()
 
-    def _writing(self) -> AbstractContextManager[Work]:
-        return self.ports.store.writing(self.promotion.ref.model)
+    @contextmanager
+    def _writing(self) -> Iterator[Work]:
+        with self.ports.store.writing(self.promotion.ref.model) as work:
+            # before anything is looked at: what somebody else did with it since would read like trouble of its own
+            self.ports.queue.save_promotion(work, self.claim, self.promotion, due_at=None, release=False)
+            yield work
