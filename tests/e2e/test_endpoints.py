@@ -160,7 +160,6 @@ def test_after_a_restart_every_endpoint_answers_where_it_did(home: Node, roses: 
     assert home.stop() == 0
     assert not home.pids()
     home.start()
-    for model, port in ports.items():
-        until(lambda port=port: home.answers("/ping", port), f"{model} on port {port}")
+    until(lambda: all(home.answers("/ping", port) for port in ports.values()), f"an answer on {ports}")
     assert {model: endpoint(home, model).port for model in ports} == ports
     assert list(ask(ports[LILIES] or 0, body()).predictions) == lilies.predictions
