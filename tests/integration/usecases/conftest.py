@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.databases import mlflow_template
+from lockgate.adapters.sql.engine import make_engine
+from lockgate.adapters.sql.schema import prepare
+from tests.contracts.databases import copy_of, mlflow_template
 from tests.integration.usecases.world import World
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlflow_template(tmp_path_factory)
+    """A database file with all tables and nothing in them, to be copied."""
+    made = copy_of(mlflow_template(tmp_path_factory), tmp_path_factory.mktemp("template"))
+    engine = make_engine(f"sqlite:///{made}")
+    prepare(engine)
+    engine.dispose()
+    return made
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from lockgate.adapters.policyfile import parse_policy
 from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.ledger import SqlAgentLedger
 from lockgate.adapters.sql.queue import SqlQueue
-from lockgate.adapters.sql.schema import prepare
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds
 from lockgate.controller.loop import Controller
@@ -80,7 +79,6 @@ class World:
 
     def __init__(self, template: Path, folder: Path, policy: str) -> None:
         self.engine = make_engine(f"sqlite:///{copy_of(template, folder)}")
-        prepare(self.engine)
         self.clock = HandClock()
         self.store = SqlStore(self.engine, parse_policy, clock=self.clock)
         self.queue = SqlQueue(self.store)
