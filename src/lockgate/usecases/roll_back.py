@@ -60,8 +60,20 @@ def _target(work: Work, model: str, to: int | None, environment: str) -> tuple[S
             f"{model} has no endpoint in {environment}, so there is nothing to go back to.",
             hint=f"lockgate promote {model}@VERSION --to {place.stage.lower()}",
         )
-    released = [r for r in work.endpoints.releases(endpoint.id) if work.catalog.version(r.ref) is not None]
     quarantined = work.versions.quarantined(model)
+    # a version is in one stage: going back to it in Staging would take it away from Production
+    needed = _needed_elsewhere(work, model, place.stage)
+    if to is not None and VersionRef(model, to) in needed:
+        raise Conflict(
+            f"{model}@{to} is in Production, and going back to it in {environment} would take it away from there.",
+            hint=f"Nothing was changed. Another version is a promotion: lockgate promote {model}@VERSION"
+            f" --to {place.stage.lower()}",
+        )
+    released = [
+        release
+        for release in work.endpoints.releases(endpoint.id)
+        if release.ref not in needed and work.catalog.version(release.ref) is not None
+    ]
     if to is None:
         found = last_known_good(endpoint.release, released, quarantined)
         if found is None:
@@ -72,6 +84,12 @@ def _target(work: Work, model: str, to: int | None, environment: str) -> tuple[S
             )
         return place.stage, endpoint.release, found
     return place.stage, endpoint.release, _named(endpoint, released, quarantined, VersionRef(model, to))
+
+
+def _needed_elsewhere(work: Work, model: str, stage: Stage) -> frozenset[VersionRef]:
+    if stage is Stage.PRODUCTION:
+        return frozenset()
+    return frozenset(row.ref for row in work.versions.in_stage(model, Stage.PRODUCTION))
 
 
 def _named(

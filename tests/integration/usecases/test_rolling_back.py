@@ -178,6 +178,19 @@ def test_staging_can_be_rolled_back_as_well(world: Make) -> None:
     assert here.aliases(first) == ("staging",)
 
 
+def test_staging_is_not_rolled_back_to_the_version_that_is_in_production(world: Make) -> None:
+    here = world(OPEN)
+    first, second = here.register(), here.register()
+    for stage in (STAGING, PRODUCTION):
+        here.done(first, stage)
+    here.clock.forward(seconds=1)
+    here.done(second, STAGING)
+    for how, why in (({}, "no last known good"), ({"to": 1}, "is in Production")):
+        with here.records("rollback:refused"), pytest.raises(Conflict, match=why):
+            here.roll_back(environment="staging", **how)
+    assert here.stages() == {1: "Production", 2: "Staging"}
+
+
 def test_a_quarantined_version_comes_back_only_after_a_fresh_approval(world: Make) -> None:
     here = world(APPROVED)
     first, second = here.register(), here.register()
