@@ -179,22 +179,16 @@ def log_forest(url: str, model: str, *, accuracy: float = 0.95) -> Logged:
     return _registered(url, model, logged, [int(each) for each in trained.predict(features)], None)
 
 
-def register_again(
-    url: str, logged: Logged, model: str, *, tags: dict[str, str] | None = None, source: str | None = None
-) -> Logged:
-    """The same files as another version, of this model or another: nothing is trained or uploaded.
-
-    `source` names other files than those of `logged`.
-    """
+def register_again(url: str, logged: Logged, model: str, *, tags: dict[str, str] | None = None) -> Logged:
+    """The same files as another version, of this model or another: nothing is trained or uploaded."""
     from mlflow.exceptions import MlflowException
 
     with tracking(url) as client:
         original = client.get_model_version(logged.model, str(logged.version))
         with contextlib.suppress(MlflowException):  # it may be there already
             client.create_registered_model(model)
-        source = source or original.source
-        logged_model = source.removeprefix("models:/") if source.startswith("models:/") else None
-        made = client.create_model_version(model, source, original.run_id, tags=tags, model_id=logged_model)
+        id = original.source.removeprefix("models:/")
+        made = client.create_model_version(model, original.source, original.run_id, tags=tags, model_id=id)
     return Logged(model, int(made.version), logged.predictions)
 
 
