@@ -47,9 +47,9 @@ def staged(home: Node, client: MlflowClient, forest: Logged) -> Logged:
 
 
 @pytest.fixture
-def other(home: Node, forest: Logged, request: pytest.FixtureRequest) -> Logged:
-    """Another model with the same files, of the test's own, in no stage."""
-    return register_again(home.url, forest, request.node.name[:60])
+def other(home: Node, staged: Logged, request: pytest.FixtureRequest) -> Logged:
+    """Another model with the same files, of the test's own, in no stage; never the first of an environment."""
+    return register_again(home.url, staged, request.node.name[:60])
 
 
 def invocation(port: int, path: str = "/invocations") -> bytes:
