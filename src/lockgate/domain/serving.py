@@ -54,7 +54,7 @@ class Endpoint:
 class DesiredEndpoint:
     """What one agent must make true for one endpoint.
 
-    `preferred_port` is the environment's own port (0: any free one); `port` is the one it got, None before the first bind.
+    `preferred_port` is the environment's own port (0: any free one); `port` is the one it got, None before the bind.
     When `may_take_next` is true and the preferred port is held by another endpoint, the next free one from
     `preferred_port` up is taken instead.
     """
