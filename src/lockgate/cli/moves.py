@@ -134,11 +134,11 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
 
 def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
     if not Stage.parse(promotion.stage).is_gated:
-        left = [e for e in endpoints if (e.model, e.version) == (promotion.model, promotion.version)]
+        served = [e for e in endpoints if (e.model, e.version) == (promotion.model, promotion.version)]
         still = "".join(
             f"\nIts {e.environment} endpoint is {e.state} and goes on answering; stop it with:"
             f" lockgate endpoints retire {e.model} --environment {e.environment}"
-            for e in left
+            for e in served
         )
         return f"Done: {promotion.ref} is in {promotion.stage}.{still}"
     serving = next(
