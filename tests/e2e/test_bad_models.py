@@ -18,7 +18,7 @@ from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.load import Load
 from tests.e2e.models import Logged, body, files, flowers, log_constant, log_iris, register_again
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("bad_models")]
+pytestmark = pytest.mark.timeout(300)
 
 # Into Staging only what passed its tests; into Production at once, so that what cannot be served is tried there.
 POLICY = """\

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.load import ask
 from tests.e2e.models import Logged, body, log_iris, register_again
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("endpoints")]
+pytestmark = pytest.mark.timeout(300)
 
 # nothing is asked of a version, so that no validation takes the processor from what is tried here
 POLICY = "level: enforce\nstages: {Staging: {}, Production: {}}\n"

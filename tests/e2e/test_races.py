@@ -16,7 +16,7 @@ from lockgate import Lockgate
 from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.models import Logged, log_constant, log_sleeper, register_again
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("races")]
+pytestmark = pytest.mark.timeout(300)
 
 POLICY = """\
 level: enforce

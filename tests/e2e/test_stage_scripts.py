@@ -16,7 +16,7 @@ from lockgate import Lockgate
 from tests.e2e.conftest import Node, node_in
 from tests.e2e.models import Logged, log_forest, register_again
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("stage_scripts")]
+pytestmark = pytest.mark.timeout(300)
 MODEL = "petals"
 FLOWER = {"dataframe_split": {"columns": ["0", "1", "2", "3"], "data": [[5.1, 3.5, 1.4, 0.2]]}}
 
