@@ -94,7 +94,7 @@ class Load:
     def _work(self, keep: bool) -> None:
         kept = http.client.HTTPConnection("127.0.0.1", self._port, timeout=LIMIT) if keep else None
         # a breath between requests leaves some of the machine to the version that is loading
-        while not self._stop.wait(0.005):
+        while not self._stop.wait(0.02):
             self.answers.append(ask(self._port, self._body, kept))
         if kept is not None:
             kept.close()

@@ -154,7 +154,7 @@ def test_from_log_model_to_rollback_without_one_failed_request(enforcing: Node, 
         swapped = len(load.answers)
         assert load.versions_since(returned) == {2}
         assert (where(enforcing, first)[0], where(enforcing, second)[1]) == ("Archived", {"production"})
-        assert "Rolled back: iris@1" in ana.does("rollback", "iris", "--reason", "errors at the till")
+        assert "Rolled back: iris@1" in ana.does("rollback", "iris", "--reason", "errors at the till", "--wait")
         returned = time.monotonic()
         load.more(60)
         assert load.versions_since(returned) == {1}
@@ -253,7 +253,7 @@ def test_the_client_of_mlflow_hears_why_in_words_it_can_raise(enforcing: Node) -
         assert waiting.value.error_code == "RESOURCE_CONFLICT"
         opened = recorded(enforcing, "by mlflow", "promotion:requested")[0]
         assert opened.detail["promotion"] in json.dumps(waiting.value.json)
-        assert mlflow.get_model_version_by_alias("by mlflow", "staging").version == good.version
+        assert mlflow.get_model_version_by_alias("by mlflow", "staging").version == str(good.version)
 
 
 def test_one_changed_byte_of_the_record_is_found_and_named(enforcing: Node, ana: Person) -> None:
