@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lockgate.cli import options, outcome, show
+from lockgate.domain.errors import Conflict
+
+if TYPE_CHECKING:
+    from lockgate.sdk.client import Lockgate
+    from lockgate.wire.shapes import Promotion
 
 
 @click.group(invoke_without_command=True, short_help="Show what is served where; retire what is not needed.")
@@ -40,9 +47,38 @@ def retire(model: str, environment: str, url: str | None, user: str | None, as_j
         show.line(f"Retired: {model} is no longer served in {environment}.")
 
 
-@click.group(short_help="Show how versions took over an endpoint.")
+@click.group(short_help="Show how versions took over an endpoint; abort one.")
 def rollout() -> None:
     """How versions took over an endpoint."""
+
+
+@rollout.command(short_help="Withdraw a model's open promotion before it is committed.")
+@click.argument("model", type=options.MODEL)
+@click.option("--promotion", "id", metavar="ID", help="Which one, where several are open.")
+@options.asks
+def abort(model: str, id: str | None, url: str | None, user: str | None, as_json: bool) -> None:
+    """Withdraw a model's open promotion: one that waits, or whose version is being started.
+
+    What serves goes on serving. Once it is committed it is too late: go back with lockgate rollback.
+    """
+    from lockgate.wire.plain import to_json
+
+    client = options.caller(url, user).client()
+    ended = client.cancel(id or _only_open(client, model).id)
+    if as_json:
+        outcome.show_json(to_json(ended))
+    else:
+        show.line(f"Aborted: the promotion of {ended.ref} to {ended.stage} ({ended.id}). What serves goes on serving.")
+
+
+def _only_open(client: Lockgate, model: str) -> Promotion:
+    found = [promotion for promotion in client.promotions(model) if not promotion.is_over]
+    if not found:
+        raise Conflict(f"No promotion of {model} is open.", hint=f"See what was: lockgate rollout status {model}")
+    if len(found) > 1:
+        told = ", ".join(f"{p.id} ({p.ref} to {p.stage}, {p.state})" for p in found)
+        raise Conflict(f"Several promotions of {model} are open: {told}.", hint="Name one with --promotion ID.")
+    return found[0]
 
 
 @rollout.command(short_help="Show the rollouts of a model, the newest first.")

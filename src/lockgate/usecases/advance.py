@@ -80,8 +80,14 @@ class _Step:
         facts = self._facts()
         with self._writing() as work:
             seen = self._look(work, facts)
+            now = work.promotions.get(promotion.id)
             promotion = replace(
-                promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest, because=""
+                promotion,
+                lasting=promotion.lasting or (now is not None and now.lasting),
+                verdict=seen.verdict,
+                plan_digest=seen.plan,
+                policy_digest=seen.policy.digest,
+                because="",
             )
             if promotion.kind is Kind.ROLLBACK and facts.digest is None:
                 return self._close(work, promotion, PromotionState.FAILED, facts.unreadable)

@@ -161,6 +161,9 @@ class Promotions(Protocol):
     def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
         """Newest first; all models when None."""
 
+    def keep(self, id: str) -> None:
+        """Make an open one lasting; whoever holds its claim finds it so at its next look."""
+
     def due(self, model: str, now: datetime) -> int:
         """Make the model's promotions that wait, for a validation too, due now; how many there were."""
 

@@ -115,6 +115,9 @@ def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Cl
     now = ports.clock.now()
     joined = work.promotions.open_for(ref, ask.stage)
     if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
+        if ask.lasting and not joined.lasting:
+            work.promotions.keep(joined.id)  # a plain client asked first, and somebody who waits joins it
+            return replace(joined, lasting=True)
         return joined
     _refuse_if_held(work, ask)
     if joined is not None:
@@ -164,7 +167,8 @@ def _refuse_if_held(work: Work, ask: Ask) -> None:
         raise Conflict(
             f"A rollout of {other.ref} to {other.stage} holds {held} (promotion {other.id}, {other.state}).",
             promotion=other.id,
-            hint=f"Follow it: lockgate rollout status {ask.ref.model}",
+            hint=f"Follow it: lockgate rollout status {ask.ref.model}\n"
+            f"Or withdraw it: lockgate rollout abort {ask.ref.model}",
         )
 
 

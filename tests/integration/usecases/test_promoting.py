@@ -85,6 +85,20 @@ def test_the_same_request_joins_the_open_promotion(world: Make) -> None:
     assert going_on.value.promotion == opened.id
 
 
+def test_one_who_waits_and_joins_a_plain_request_is_kept_waiting_and_not_refused(world: Make) -> None:
+    here = world(
+        "level: enforce\nstages: {Staging: {}, Production: {validation_tests: [load_test], approval_required: true}}\n"
+    )
+    first = here.register()
+    plain = here.ask(first, PRODUCTION)
+    assert (plain.state, plain.lasting) == ("validating", False)
+    joined = here.promote(first, PRODUCTION)
+    assert (joined.id, joined.lasting) == (plain.id, True)
+    assert here.look(joined).state == "waiting"
+    here.approved(first)
+    assert here.look(joined).state == "done"
+
+
 def test_requests_at_the_same_moment_make_one_promotion(world: Make) -> None:
     here = world(OPEN)
     first = here.register()

@@ -182,3 +182,24 @@ def test_no_width_of_the_terminal_loses_a_word_of_a_table(
     drawn = capsys.readouterr().out
     assert max(len(line) for line in drawn.splitlines()) <= int(width)
     assert sorted("".join(drawn.split()).replace("─", "")) == sorted("".join("".join((*columns, *words)).split()))
+
+
+def test_abort_withdraws_the_only_open_promotion_and_asks_which_of_several(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over = replace(OPEN, id="prm_0", state="done")
+    listed = [over]
+    monkeypatch.setattr(Lockgate, "promotions", lambda _self, _model: tuple(listed))
+    monkeypatch.setattr(Lockgate, "cancel", lambda _self, id: replace(OPEN, id=id, state="cancelled"))
+
+    assert _run("rollout", "abort", "fraud") == 1
+    assert "No promotion of fraud is open" in capsys.readouterr().err
+
+    listed.append(OPEN)
+    assert _run("rollout", "abort", "fraud") == 0
+    assert "Aborted: the promotion of fraud@7 to Production (prm_1)" in capsys.readouterr().out
+
+    listed.append(replace(OPEN, id="prm_2", version=8))
+    assert _run("rollout", "abort", "fraud") == 1
+    assert "prm_2 (fraud@8 to Production, waiting)" in capsys.readouterr().err
+    assert _run("rollout", "abort", "fraud", "--promotion", "prm_2") == 0

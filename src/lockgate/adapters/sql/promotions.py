@@ -66,6 +66,10 @@ class SqlPromotions:
         rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
         return self._all(rows if model is None else rows.where(self._of(model)))
 
+    def keep(self, id: str) -> None:
+        here = (promotions.c.id == id, OPEN_PROMOTION)
+        self._connection.execute(update(promotions).where(*here).values(lasting=True))
+
     def due(self, model: str, now: datetime) -> int:
         waits = (PromotionState.WAITING.value, PromotionState.VALIDATING.value)
         waiting = (promotions.c.state.in_(waits), OPEN_PROMOTION)

@@ -65,6 +65,8 @@ class SqlQueue:
     ) -> None:
         connection = _connection(work)
         values = promotion_columns(promotion) | {"due_at": due_at or self._store.now(connection)}
+        # somebody may have joined and made it lasting since it was claimed: `keep` wrote that
+        del values["lasting"]
         self._save(connection, _PROMOTIONS, claim, values, release=release or values["closed_at"] is not None)
 
     def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
