@@ -48,7 +48,7 @@ class Person:
     def __init__(self, url: str, name: str) -> None:
         from mlflow import MlflowClient
 
-        self._client = MlflowClient(url)
+        self._client = MlflowClient(url, url)
         self._name = name
 
     def __getattr__(self, method: str) -> Callable[..., object]:

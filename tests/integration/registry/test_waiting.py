@@ -15,7 +15,7 @@ def test_a_promotion_that_goes_on_is_a_conflict_that_names_it_and_a_repeat_joins
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     # there is no controller and no agent here, so nothing ever becomes healthy
     with server(tmp_path) as running:
-        client = MlflowClient(running.url)
+        client = MlflowClient(running.url, running.url)
         client.create_registered_model("fraud")
         for _ in range(2):
             add_version(client, "fraud")
