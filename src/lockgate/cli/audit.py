@@ -57,10 +57,6 @@ def verify(url: str | None, user: str | None, as_json: bool) -> None:
         raise outcome.Ends(outcome.REFUSED)
 
 
-def _checked(entries: int) -> str:
-    return show.counted(entries, "entry", "entries")
-
-
 def _about(entry: AuditEntry) -> str:
     ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
     moved = f"{entry.before} → {entry.after}" if entry.before and entry.after else entry.after or entry.before

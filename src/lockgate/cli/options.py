@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -141,11 +140,6 @@ def settings(**told: Any) -> Settings:
     from lockgate.config import load
 
     return load(told)
-
-
-def spoken_wait(wait: timedelta | None) -> float | None:
-    """Seconds, None for no limit."""
-    return None if wait is None else wait.total_seconds()
 
 
 def _url_of_home() -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
-from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState, counting
+from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState, counting, stale
 from lockgate.domain.durations import spoken
 from lockgate.domain.evidence import Evidence, plan_digest
 from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
@@ -255,7 +255,7 @@ def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: 
     if len(good) >= rule.approvals:
         names = ", ".join(str(decision.who) for decision in good)
         return Gate(key, HOLDS, f"approved by {names}", f"{len(good)}", needed, level=level)
-    if any(d.approved and d.plan_digest != plan for d in request.decisions):
+    if stale([request], plan):
         because = "the approval is stale: the artifacts, the evidence or the policy changed after it"
         return Gate(key, WAITS, because, "stale", needed, _command("request", evidence, "--reason …"), level)
     because = f"{len(good)} of {needed}, asked for by {request.asked_by}"

@@ -15,13 +15,13 @@ from lockgate.server import identity
 from lockgate.server.problems import explain
 from lockgate.server.registry.environment import AMBIENT, environment, refuse_unsupported
 from lockgate.server.replies import App, Receive, Scope, Send
+from lockgate.wire.requests import PREFIX
 
 if TYPE_CHECKING:
     from lockgate.config import Settings
     from lockgate.usecases.ports import Ports
     from lockgate.wiring import Node
 
-OUR_API = "/api/lockgate/v1"
 _URI = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 log = logging.getLogger("lockgate.server")
@@ -62,8 +62,8 @@ class Routes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path == OUR_API or path.startswith(f"{OUR_API}/"):
-            scope = {**scope, "root_path": scope.get("root_path", "") + OUR_API}
+        if path == PREFIX or path.startswith(f"{PREFIX}/"):
+            scope = {**scope, "root_path": scope.get("root_path", "") + PREFIX}
             await self._api(scope, receive, send)
         else:
             await self._mlflow(scope, receive, send)

@@ -15,10 +15,9 @@ from lockgate.domain.identity import ANONYMOUS, Who
 from lockgate.server import replies
 from lockgate.server.problems import explain
 from lockgate.server.replies import App, Receive, Scope, Send
-from lockgate.wire.requests import PREFIX, USER_HEADER
+from lockgate.wire.requests import PREFIX, USER_HEADER, VIA_HEADER
 
 LONGEST_NAME = 200
-VIA_HEADER = "X-Lockgate-Via"
 DOORS = frozenset({"api", "cli", "sdk"})
 
 _NOBODY = Who(ANONYMOUS)

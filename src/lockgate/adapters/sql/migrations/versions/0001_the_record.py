@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the record is not thrown away: restore a backup from before Lockgate was installed")
+    raise RuntimeError("the record is not thrown away: restore a backup from before Lockgate was installed")
 
 
 def _models() -> None:
