@@ -57,7 +57,7 @@ class Controller:
         if claimed is None:
             return False
         promotion, claim = claimed
-        with self._kept(claim):
+        with self._ports.store.within(claim.workspace), self._kept(claim):
             after = advance(self._ports, promotion, claim)
         if after.state is not promotion.state:
             log.info(
@@ -72,7 +72,7 @@ class Controller:
             return False
         validation, claim = claimed
         log.info("validation", id=validation.id, version=str(validation.ref), state="running")
-        with self._kept(claim):
+        with self._ports.store.within(claim.workspace), self._kept(claim):
             after = validate.run(self._ports, self._sandbox, validation, claim)
         log.info("validation", id=after.id, version=str(after.ref), state=after.state, why=after.because)
         return True

@@ -100,8 +100,9 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to advance one promotion or validation: lost when the fence moved on."""
+    """The right to advance one promotion or validation of a workspace's: lost when the fence moved on."""
 
     id: str
     owner: str
     fence: int
+    workspace: str = "default"

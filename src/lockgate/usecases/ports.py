@@ -303,6 +303,9 @@ class Store(Protocol):
     def writing(self, model: str | None) -> AbstractContextManager[Work]:
         """Locks the model's row first (the system chain's when None), so that all changes to one model queue up."""
 
+    def within(self, workspace: str) -> AbstractContextManager[None]:
+        """Transactions of this thread see that workspace of MLflow's: queued work is done where it was asked for."""
+
 
 class Queue(Protocol):
     """Taking open promotions and queued validations under a lease, and giving them back."""

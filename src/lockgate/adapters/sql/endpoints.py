@@ -100,8 +100,12 @@ class SqlEndpoints:
 
     def where(self, *here: ColumnElement[bool]) -> list[Endpoint]:
         """The endpoints for which all of `here` holds, by environment and model."""
+        return self.everywhere(models.c.workspace == self._names.workspace, *here)
+
+    def everywhere(self, *here: ColumnElement[bool]) -> list[Endpoint]:
+        """As `where`, in all workspaces: an agent serves them all."""
         joined = select(endpoints, models.c.name.label("model")).join(models, models.c.id == endpoints.c.model_id)
-        ordered = joined.where(models.c.workspace == self._names.workspace, *here)
+        ordered = joined.where(*here)
         rows = self._connection.execute(ordered.order_by(endpoints.c.environment, models.c.name, endpoints.c.id)).all()
         wanted = {id for row in rows for id in (row.release, row.candidate) if id is not None}
         serving = self._releases(wanted) if wanted else {}

@@ -28,7 +28,7 @@ class SqlAgentLedger:
         """Endpoints that aren't retired, and retired ones whose workers were still seen; those with a port first."""
         with self._store.reading() as work:
             seen = select(groups.c.endpoint).where(groups.c.agent == self._agent)
-            found = work.endpoints.where(NOT_RETIRED | endpoints.c.id.in_(seen))
+            found = work.endpoints.everywhere(NOT_RETIRED | endpoints.c.id.in_(seen))
             policy = work.policies.in_force()
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}

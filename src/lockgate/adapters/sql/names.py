@@ -11,8 +11,10 @@ from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.tables import LIVING_NAME, chains, models
 from lockgate.domain.audit import BEGINNING, SYSTEM
 
+DEFAULT_WORKSPACE = "default"
 
-def chain_of(model_id: int) -> str:
+
+def chain_of(model_id: int | str) -> str:
     """The name of a model's audit chain: it stays when the model is renamed."""
     return f"model:{model_id}"
 

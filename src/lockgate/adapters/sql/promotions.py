@@ -22,8 +22,9 @@ FIRST_LEASE = timedelta(seconds=30)
 
 
 def promotion_rows() -> Select[Any]:
-    """Every promotion with the present name of its model as `model`."""
-    return select(promotions, models.c.name.label("model")).join(models, models.c.id == promotions.c.model_id)
+    """Every promotion with the present name of its model as `model`, and that one's workspace."""
+    named = (models.c.name.label("model"), models.c.workspace)
+    return select(promotions, *named).join(models, models.c.id == promotions.c.model_id)
 
 
 class SqlPromotions:
@@ -48,10 +49,10 @@ class SqlPromotions:
         unique = [promotions.c.model_id, promotions.c.version, promotions.c.stage]
         if not insert_if_new(self._connection, promotions, values, unique, OPEN_PROMOTION):
             raise AlreadyOpen(f"{promotion.ref} has an open promotion to {promotion.stage}")
-        return Claim(promotion.id, claimed_by, 1) if claimed_by is not None else None
+        return Claim(promotion.id, claimed_by, 1, self._names.workspace) if claimed_by is not None else None
 
     def get(self, id: str) -> Promotion | None:
-        return self._first(promotion_rows().where(promotions.c.id == id))
+        return self._first(promotion_rows().where(promotions.c.id == id, models.c.workspace == self._names.workspace))
 
     def open_for(self, ref: VersionRef, stage: Stage) -> Promotion | None:
         here = (promotions.c.version == ref.version, promotions.c.stage == stage.value, OPEN_PROMOTION)
@@ -64,7 +65,8 @@ class SqlPromotions:
 
     def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
         rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
-        return self._all(rows if model is None else rows.where(self._of(model)))
+        here = models.c.workspace == self._names.workspace if model is None else self._of(model)
+        return self._all(rows.where(here))
 
     def keep(self, id: str) -> None:
         here = (promotions.c.id == id, OPEN_PROMOTION)

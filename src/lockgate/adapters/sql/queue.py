@@ -47,11 +47,11 @@ class SqlQueue:
 
     def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
         taken = self._claim(_PROMOTIONS, promotion_rows(), owner, lease)
-        return None if taken is None else (promotion_of(taken), Claim(taken.id, owner, taken.fence))
+        return None if taken is None else (promotion_of(taken), _claim_on(taken))
 
     def claim_validation(self, owner: str, lease: timedelta) -> tuple[Validation, Claim] | None:
         taken = self._claim(_VALIDATIONS, validation_rows(), owner, lease)
-        return None if taken is None else (validation_of(taken), Claim(taken.id, owner, taken.fence))
+        return None if taken is None else (validation_of(taken), _claim_on(taken))
 
     def renew(self, claim: Claim, lease: timedelta) -> bool:
         with self._store.changing() as work:
@@ -94,6 +94,10 @@ class SqlQueue:
         kept = values | (leased(None, None) if release else {})
         if not _write(connection, line.table, claim, kept, line.is_open):
             raise LostClaim(f"{claim.owner} no longer holds {claim.id}")
+
+
+def _claim_on(row: Row[Any]) -> Claim:
+    return Claim(row.id, row.lease_owner, row.fence, row.workspace)
 
 
 def _write(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, String, cast, exists, insert, literal, select, update
 
 from lockgate.adapters.sql.dialects import hold_rows
-from lockgate.adapters.sql.names import Names, chain_of
+from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
 from lockgate.adapters.sql.tables import audit, chains, models, outbox
 from lockgate.domain.audit import SYSTEM, Break, Entry, Linked, breaks, link
 from lockgate.usecases.ports import Recorded
@@ -27,6 +28,7 @@ class SqlRecord:
         self._names = names
 
     def write(self, entry: Entry, *, topic: str | None = None) -> Linked:
+        entry = self._placed(entry)
         chain = self._names.chain(entry.model)
         head = select(chains.c.number, chains.c.hash).where(chains.c.chain == chain)
         hold_rows(self._connection, head)
@@ -54,7 +56,8 @@ class SqlRecord:
         """Newest first. A model's entries are those under its former names too, and of former models of its name."""
         rows = select(audit).order_by(audit.c.id.desc()).limit(limit)
         if model is not None:
-            rows = rows.where((audit.c.model == model) | audit.c.chain.in_(self._chains_of(model)))
+            named = (audit.c.model == model) & ~self._elsewhere()
+            rows = rows.where(named | audit.c.chain.in_(self._chains_of(model)))
         if action is not None:
             rows = rows.where(audit.c.action == action)
         return [Recorded(_linked(row), json.loads(row.text)) for row in self._connection.execute(rows)]
@@ -84,6 +87,18 @@ class SqlRecord:
         for chain in missing:
             if self._connection.execute(select(audit.c.id).where(audit.c.chain == chain).limit(1)).first() is None:
                 yield Break(chain, 0, "the whole chain is missing")
+
+    def _placed(self, entry: Entry) -> Entry:
+        """The entry with its workspace, where that is not the default one: a model's name says it only together."""
+        workspace = self._names.workspace
+        if not entry.model or workspace == DEFAULT_WORKSPACE:
+            return entry
+        return replace(entry, detail={**(entry.detail or {}), "workspace": workspace})
+
+    def _elsewhere(self) -> ColumnElement[bool]:
+        """Whether an entry belongs to a model of another workspace."""
+        chain = literal(chain_of("")).concat(cast(models.c.id, String))
+        return exists().where(chain == audit.c.chain, models.c.workspace != self._names.workspace)
 
     def _chains_of(self, model: str) -> list[str]:
         here = (models.c.workspace == self._names.workspace, models.c.name == model)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, select
@@ -13,7 +14,7 @@ from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.catalog import SqlCatalog
 from lockgate.adapters.sql.endpoints import SqlEndpoints
-from lockgate.adapters.sql.names import Names
+from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
@@ -24,7 +25,7 @@ from lockgate.adapters.sql.versions import SqlVersions
 from lockgate.domain.audit import SYSTEM
 from lockgate.usecases.ports import Clock
 
-DEFAULT_WORKSPACE = "default"
+_WITHIN: ContextVar[str | None] = ContextVar("lockgate_workspace", default=None)
 
 
 class SqlWork:
@@ -44,7 +45,9 @@ class SqlWork:
 
 
 class SqlStore:
-    """`Store` on an engine of `make_engine`, for one workspace of MLflow's. Use it from any thread.
+    """`Store` on an engine of `make_engine`. Use it from any thread.
+
+    A transaction sees one of MLflow's workspaces: the one of `within`, else what `ambient` says, else the default one.
 
     Leases are measured with the database's time on PostgreSQL and this machine's on SQLite, or with `clock` if given.
     """
@@ -53,14 +56,27 @@ class SqlStore:
         self,
         engine: Engine,
         parse_policy: ParsePolicy,
-        workspace: str = DEFAULT_WORKSPACE,
         *,
         clock: Clock | None = None,
     ) -> None:
         self.engine = engine
-        self.workspace = workspace
+        self.ambient: Callable[[], str] = lambda: DEFAULT_WORKSPACE
         self.parsed = ParsedPolicies(parse_policy)
         self._clock = clock
+
+    @property
+    def workspace(self) -> str:
+        """The workspace that a transaction begun now would see."""
+        return _WITHIN.get() or self.ambient()
+
+    @contextmanager
+    def within(self, workspace: str) -> Iterator[None]:
+        """Transactions of this thread or task see that workspace, whatever is asked for around them."""
+        token = _WITHIN.set(workspace)
+        try:
+            yield
+        finally:
+            _WITHIN.reset(token)
 
     def now(self, connection: Connection) -> datetime:
         """The time that leases are measured with."""

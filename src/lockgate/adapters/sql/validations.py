@@ -17,8 +17,9 @@ from lockgate.usecases.ports import AlreadyOpen
 
 
 def validation_rows() -> Select[Any]:
-    """Every validation with the present name of its model as `model`."""
-    return select(validations, models.c.name.label("model")).join(models, models.c.id == validations.c.model_id)
+    """Every validation with the present name of its model as `model`, and that one's workspace."""
+    named = (models.c.name.label("model"), models.c.workspace)
+    return select(validations, *named).join(models, models.c.id == validations.c.model_id)
 
 
 class SqlValidations:
@@ -40,7 +41,7 @@ class SqlValidations:
             raise AlreadyOpen(f"{validation.ref} has an open validation")
 
     def get(self, id: str) -> Validation | None:
-        return self._first(validation_rows().where(validations.c.id == id))
+        return self._first(validation_rows().where(validations.c.id == id, models.c.workspace == self._names.workspace))
 
     def open_for(self, ref: VersionRef) -> Validation | None:
         return self._first(validation_rows().where(self._of(ref), OPEN_VALIDATION))
