@@ -1,11 +1,16 @@
-"""What every test may ask for: how many rounds a property runs, and nothing else."""
+"""What every test may ask for: how many rounds a property runs, and a database of its own, of either kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import postgres as postgres_of_the_run
+from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, PostgresBackend, SqliteBackend
+from tests.databases.postgres import Postgres
 
 # no deadline: a busy machine must not fail a property that holds
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -18,6 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "short")
+
+
+def pytest_unconfigure() -> None:
+    postgres_of_the_run.sweep()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,3 +47,29 @@ def rounds(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
         return full if pytestconfig.getoption("--long") else short
 
     return choose
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real PostgreSQL, the same for the whole run: `postgres.fresh(Template.MLFLOW)` is the URI of a new database."""
+    server = postgres_of_the_run.running(tmp_path_factory)
+    yield server
+    server.drop_all()
+
+
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Gives new databases: `backend.fresh(Template.READY)`. A test that asks for it runs on both kinds."""
+    if request.param == POSTGRESQL:
+        made: Backend = PostgresBackend(request.getfixturevalue("postgres"))
+    else:
+        folder: Path = request.getfixturevalue("tmp_path")
+        made = SqliteBackend(folder, postgres_of_the_run.shared_folder(tmp_path_factory))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database(backend: Backend) -> Database:
+    """A database with MLflow's tables and Lockgate's, and nothing in them: `database.uri`, `database.engine`."""
+    return backend.fresh()
