@@ -71,7 +71,7 @@ class Server:
         if self._account:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
         self.port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         try:
             self._bin = self._reachable(binaries())
             self._make()
@@ -94,15 +94,16 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it answers; on the same port as before."""
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in _SETTINGS.items()]
-        command = [self._bin / "postgres", "-D", self.folder / "data", "-p", str(self.port), *settings]
+        command: list[str | Path] = [self._bin / "postgres", "-D", self.folder / "data", "-p", str(self.port)]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, start_new_session=True,
-                preexec_fn=_ended_with_us(os.getpid()), env=_environment(), **self._as_account(),
+            self._process = process = subprocess.Popen(
+                [*command, *settings], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
+                start_new_session=True, preexec_fn=_ended_with_us(os.getpid()), env=_environment(),
+                **self._as_account(),
             )  # fmt: skip
         give_up = time.monotonic() + START_LIMIT
         while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > give_up:
+            if process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(f"PostgreSQL does not start:\n{self.log}")
             time.sleep(0.02)
 
@@ -130,7 +131,7 @@ class Server:
         if self._account:
             os.chown(secret, self._account.pw_uid, self._account.pw_gid)
         # md5, since the thousands of iterations of the newer method for each connection add up to minutes
-        told = ["-D", self.folder / "data", "-U", USER, "-A", "md5", "--pwfile", secret]
+        told: list[str | Path] = ["-D", self.folder / "data", "-U", USER, "-A", "md5", "--pwfile", secret]
         made = subprocess.run(
             [self._bin / "initdb", *told, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"],
             check=False, capture_output=True, text=True, timeout=START_LIMIT, cwd=self.folder, env=_environment(),
@@ -144,12 +145,16 @@ class Server:
         """The binaries, copied to where the other account can read them when they lie in a closed folder."""
         if self._account is None:
             return folder
-        command = [folder / "postgres", "--version"]
+        command: list[str | Path] = [folder / "postgres", "--version"]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=10, cwd="/", **self._as_account())
         except (OSError, subprocess.CalledProcessError):
-            shutil.copytree(folder.parent, self.folder / "install", symlinks=True)
-            return self.folder / "install" / folder.name
+            package = folder.parents[1]
+            # a wheel keeps its libraries in a folder beside the package
+            for each in (package, package.with_name(f"{package.name}.libs")):
+                if each.exists():
+                    shutil.copytree(each, self.folder / "install" / each.name, symlinks=True)
+            return self.folder / "install" / package.name / folder.relative_to(package)
         return folder
 
     def _as_account(self) -> dict[str, Any]:
