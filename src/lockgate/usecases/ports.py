@@ -23,7 +23,9 @@ from lockgate.domain.serving import Endpoint, ObservedGroup, Release
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.adoption_ports import Adoption, Drift
 from lockgate.usecases.artifact_ports import Artifacts
+from lockgate.usecases.webhook_ports import Webhooks
 
 
 class Clock(Protocol):
@@ -98,7 +100,7 @@ class Lifecycle:
     quarantine: Quarantine | None
     registered_by: Who
     registered_at: datetime
-    provenance: str  # "registered" | "before Lockgate"
+    provenance: str  # "registered" | "before Lockgate" | "unrecorded"
 
 
 class Versions(Protocol):
@@ -250,10 +252,10 @@ class Recorded:
 class Record(Protocol):
     """The audit log and the outbox: what happened, and what is owed to the outside for it."""
 
-    def write(self, entry: Entry, *, topic: str | None = None) -> Linked:
+    def write(self, entry: Entry) -> Linked:
         """Link the entry at the end of its model's chain (`system` without a model).
 
-        The same entry goes to the outbox under `topic` (its action when None).
+        The same entry goes to the outbox when a webhook hears its action.
         """
 
     def read(self, *, model: str | None = None, action: str | None = None, limit: int = 100) -> Sequence[Recorded]:
@@ -292,7 +294,13 @@ class Work(Protocol):
     @property
     def record(self) -> Record: ...
     @property
+    def webhooks(self) -> Webhooks: ...
+    @property
     def policies(self) -> Policies: ...
+    @property
+    def adoption(self) -> Adoption: ...
+    @property
+    def drift(self) -> Drift: ...
 
 
 class Store(Protocol):
@@ -300,8 +308,11 @@ class Store(Protocol):
 
     def reading(self) -> AbstractContextManager[Work]: ...
 
-    def writing(self, model: str | None) -> AbstractContextManager[Work]:
-        """Locks the model's row first (the system chain's when None), so that all changes to one model queue up."""
+    def writing(self, model: str | None, *others: str) -> AbstractContextManager[Work]:
+        """Locks the model's row first (the system chain's when None), so that all changes to one model queue up.
+
+        A name that no model bears is locked too: nobody takes it meanwhile. Several are locked in the order of names.
+        """
 
     def within(self, workspace: str) -> AbstractContextManager[None]:
         """Transactions of this thread see that workspace of MLflow's: queued work is done where it was asked for."""

@@ -28,7 +28,9 @@ registered_models = Table(
     metadata,
     _workspace(),
     _name(),
+    Column("creation_time", BigInteger),
     Column("last_updated_time", BigInteger),
+    Column("description", String(5000)),
 )
 
 model_versions = Table(
@@ -45,6 +47,9 @@ model_versions = Table(
     Column("source", String(500)),
     Column("storage_location", String(500)),
     Column("run_id", String(32)),
+    Column("run_link", String(500)),
+    Column("status", String(20)),
+    Column("status_message", String(500)),
 )
 
 registered_model_tags = Table(
@@ -103,4 +108,26 @@ logged_model_metrics = Table(
     Column("metric_step", BigInteger, primary_key=True),
     Column("run_id", String(32), primary_key=True),
     Column("metric_value", Float(precision=53)),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", String(256), primary_key=True),
+    Column("workspace", String(63), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("description", String(1000)),
+    Column("url", String(500), nullable=False),
+    Column("status", String(20), nullable=False),
+    # as it is stored, so encrypted
+    Column("secret", String(1000)),
+    Column("deleted_timestamp", BigInteger),
+)
+
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    Column("webhook_id", String(256), primary_key=True),
+    Column("entity", String(50), primary_key=True),
+    Column("action", String(50), primary_key=True),
 )

@@ -346,10 +346,52 @@ outbox = Table(
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("delivered_at", Instant),
+    Column("workspace", String(63), nullable=False, server_default=text("'default'")),
     sqlite_autoincrement=True,
 )
 UNDELIVERED = outbox.c.delivered_at.is_(None)
 Index("lockgate_outbox_due", outbox.c.due_at, sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED)
+
+# what MLflow's webhooks hear besides MLflow's own events: patterns of the record's actions
+subscriptions = Table(
+    "lockgate_subscriptions",
+    metadata,
+    Column("webhook", String(256), primary_key=True),
+    Column("event", String(64), primary_key=True),
+)
+
+# an event of the outbox on its way to one webhook; `delivery` is the id its receiver sees
+deliveries = Table(
+    "lockgate_deliveries",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("delivery", String(36), nullable=False, unique=True),
+    Column("workspace", String(63), nullable=False),
+    Column("webhook", String(256), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("attempted_at", Instant),
+    Column("delivered_at", Instant),
+    Column("last_status", Integer),
+    Column("last_error", Text, nullable=False, server_default=text("''")),
+    Column("answer", Text, nullable=False, server_default=text("''")),
+    *_lease(),
+    sqlite_autoincrement=True,
+)
+WAITING_DELIVERY = deliveries.c.state == text("'waiting'")
+Index("lockgate_deliveries_webhook", deliveries.c.webhook, deliveries.c.id)
+Index(
+    "lockgate_deliveries_due",
+    deliveries.c.webhook,
+    deliveries.c.due_at,
+    sqlite_where=WAITING_DELIVERY,
+    postgresql_where=WAITING_DELIVERY,
+)
+Index("lockgate_deliveries_attempted", deliveries.c.attempted_at)
 
 policies = Table(
     "lockgate_policies",

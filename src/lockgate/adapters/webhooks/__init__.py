@@ -1,0 +1,1 @@
+"""Sending webhooks: the key their secrets are kept under, signatures, addresses that may be called, and the request."""

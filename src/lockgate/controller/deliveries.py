@@ -1,0 +1,102 @@
+"""Delivers webhooks: looks at the queue once a second, and lets one thread for each receiver send what is due to it.
+
+A receiver that is slow or dead keeps one thread waiting and nobody else. A controller killed between sending and
+settling leaves a lease; whoever takes it over sends again, under the same id.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from time import monotonic
+
+import structlog
+
+from lockgate.domain.errors import LockgateError
+from lockgate.usecases.ports import LostClaim
+from lockgate.usecases.webhooks import Post
+
+log = structlog.get_logger("lockgate.controller")
+
+LOOK_SECONDS = 1.0
+CLEAN_SECONDS = 60.0
+MOST_THREADS = 64
+LEASE_MARGIN = timedelta(seconds=30)
+
+
+class Deliverer:
+    """`timeout` is how long one attempt may take, `keep` how long ended deliveries stay in the log."""
+
+    def __init__(self, post: Post, *, timeout: timedelta, keep: timedelta) -> None:
+        self._post = post
+        self._lease = timeout + LEASE_MARGIN
+        self._keep = keep
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+        self._clean_at = monotonic()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Attempts under way are left to themselves and to their leases."""
+        # made at the first delivery, so that an idle controller has one thread more and no pool
+        threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="webhook")
+        try:
+            while not stop.is_set():
+                self._guarded(threads, stop)
+                stop.wait(LOOK_SECONDS)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def drain(self, webhook: str, stop: threading.Event) -> None:
+        """Send what is due to one receiver, one after the other, until nothing is."""
+        while not stop.is_set():
+            outgoing = self._post.queue.claim(webhook, self._post.ports.owner, self._lease)
+            if outgoing is None:
+                return
+            after = self._post.carry(outgoing)
+            told = {"id": after.id, "event": after.event, "webhook": webhook, "attempt": after.attempts}
+            log.info("delivery", **told, state=after.state.value, status=after.last_status, why=after.last_error)
+
+    def _guarded(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:
+        try:
+            self._look(threads, stop)
+            self._clean()
+        except LockgateError as error:
+            log.warning("trouble", error=str(error))
+        except Exception:
+            # a bug must be loud and must not end the loop
+            log.exception("bug")
+
+    def _look(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:
+        queue = self._post.queue
+        owed = queue.look()
+        if owed.events:
+            while queue.share_out() and not stop.is_set():
+                pass
+            owed = queue.look()
+        for webhook in owed.webhooks:
+            with self._lock:
+                if webhook in self._busy:
+                    continue
+                self._busy.add(webhook)
+            threads.submit(self._drained, webhook, stop)
+
+    def _drained(self, webhook: str, stop: threading.Event) -> None:
+        try:
+            self.drain(webhook, stop)
+        except LostClaim:
+            pass  # another controller has it
+        except LockgateError as error:
+            log.warning("trouble", webhook=webhook, error=str(error))
+        except Exception:
+            log.exception("bug", webhook=webhook)
+        finally:
+            with self._lock:
+                self._busy.discard(webhook)
+
+    def _clean(self) -> None:
+        """Forget a bounded number of old deliveries now and then."""
+        if monotonic() < self._clean_at:
+            return
+        self._clean_at = monotonic() + CLEAN_SECONDS
+        self._post.queue.clean(self._keep)
