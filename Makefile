@@ -2,15 +2,16 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+export ROUNDS ?=
 ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test test-long check format lock clean
+.PHONY: help venv demo up test test-long bench bench-registry bench-growth check format lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv:  ## build .venv from the locks, with .venv/bin/lockgate (nothing to do when it is up to date)
 	@$(PYTHON) tools/build_venv.py
@@ -26,6 +27,14 @@ test: venv  ## all tests; ARGS='-k word' picks some
 
 test-long: venv  ## all tests, each property with its full number of rounds
 	$(PYTEST) --long $(ARGS)
+
+bench: bench-registry bench-growth  ## every benchmark: half an hour
+
+bench-registry: venv  ## the registry beside stock MLflow's, a quarter of an hour; ROUNDS=3, ARGS=--quick
+	$(BIN)/python -m benchmarks.registry $(ARGS)
+
+bench-growth: venv  ## what each operation costs at 10, 1,000 and 100,000 versions; ARGS=--quick
+	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 check: venv  ## lint, format, types and import rules
 	$(BIN)/ruff check .
@@ -47,4 +56,4 @@ lock: venv  ## resolve the dependencies again, for every supported Python, as ha
 
 clean:  ## remove .venv and what the checks and tests left (not .lockgate/, which holds your models' record)
 	rm -rf .venv .venv.lock build dist src/*.egg-info .coverage* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests tools -type d -name __pycache__ -prune -exec rm -rf {} +
+	find src tests tools benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,253 @@
+"""What a run came to: a table for the screen, JSON for machines, and the page of the docs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.registry.cells import HEALTHY_SECONDS, IDLE_MIB, Cell
+from benchmarks.registry.load import Result
+from benchmarks.registry.runner import MANY, ONE, Outcome, Plan
+from benchmarks.registry.sides import LOCKGATE, STOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One cell, both sides: medians of the rounds."""
+
+    cell: Cell
+    database: str
+    setup: str
+    stock: Result
+    ours: Result
+    stock_alone: Result | None
+    ours_alone: Result | None
+
+    @property
+    def ratio(self) -> float:
+        return self.ours.a_second / self.stock.a_second if self.stock.a_second else 0.0
+
+    @property
+    def goal(self) -> float | None:
+        """None where the design names none: with other numbers of workers."""
+        return self.cell.goal(self.database) if self.setup == ONE else None
+
+    @property
+    def reached(self) -> bool:
+        return self.goal is None or self.ratio >= self.goal
+
+    @property
+    def slower_alone(self) -> bool:
+        """Whether our slowest answers to one client are slower than stock's."""
+        both = self.stock_alone is not None and self.ours_alone is not None
+        return both and self.ours_alone.p99 > self.stock_alone.p99  # type: ignore[union-attr]
+
+
+def lines(plan: Plan, outcome: Outcome) -> Iterator[Line]:
+    """Every cell that was measured, in the order of the plan."""
+    for database in plan.databases:
+        for setup in plan.setups:
+            for cell, connections in plan.steps(setup):
+                if connections == 1:
+                    continue
+                found = [
+                    middle(outcome.of(database, setup, cell.name, c, side).results)
+                    for c in (8, 1)
+                    for side in (STOCK, LOCKGATE)
+                ]
+                stock, ours, stock_alone, ours_alone = found
+                if stock and ours:
+                    yield Line(cell, database, setup, stock, ours, stock_alone, ours_alone)
+
+
+def middle(results: Sequence[Result]) -> Result | None:
+    """The median of each figure, the sum of what went wrong."""
+    if not results:
+        return None
+    return Result(
+        answered=sum(one.answered for one in results),
+        errors=sum(one.errors for one in results),
+        wrong=sum(one.wrong for one in results),
+        a_second=statistics.median(one.a_second for one in results),
+        p50=statistics.median(one.p50 for one in results),
+        p99=statistics.median(one.p99 for one in results),
+        said=next((one.said for one in results if one.said), ""),
+    )
+
+
+def show(console: Console, plan: Plan, outcome: Outcome) -> None:
+    """Print the tables."""
+    for database in plan.databases:
+        for setup in plan.setups:
+            told = [line for line in lines(plan, outcome) if (line.database, line.setup) == (database, setup)]
+            if not told:
+                continue
+            table = Table(*_HEAD, title=f"{database}, 8 connections, {setup}", title_justify="left")
+            for line in told:
+                style = "" if line.reached and not _bad(line) else "yellow"
+                table.add_row(*_row(line), style=style)
+            console.print(table)
+    table = Table(*_START_HEAD, title="Start and idle memory", title_justify="left")
+    for row in _starts(outcome):
+        table.add_row(*row)
+    console.print(table)
+    for said in _sayings(plan, outcome):
+        console.print(said, markup=False)
+
+
+_HEAD = (
+    "what", "stock/s", "Lockgate/s", "ratio", "goal", "p50 ms", "p99 ms", "p99 ms at c=1", "failed, wrong",
+)  # fmt: skip
+_START_HEAD = ("who", "database", "/health after s", "registry answers after s", "idle MiB (PSS)", "processes")
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    stock, ours = line.stock, line.ours
+    alone = ""
+    if line.stock_alone and line.ours_alone:
+        alone = f"{line.stock_alone.p99:.1f} → {line.ours_alone.p99:.1f}{' ✗' if line.slower_alone else ''}"
+    return (
+        line.cell.name,
+        f"{stock.a_second:,.0f}",
+        f"{ours.a_second:,.0f}",
+        f"{line.ratio:.1f}x{'' if line.reached else ' ✗'}",
+        "" if line.goal is None else f"{line.goal:.0f}x",
+        f"{stock.p50:.1f} → {ours.p50:.1f}",
+        f"{stock.p99:.1f} → {ours.p99:.1f}",
+        alone,
+        _trouble(line),
+    )
+
+
+def _bad(line: Line) -> bool:
+    return line.slower_alone or bool(line.ours.errors or line.ours.wrong)
+
+
+def _trouble(line: Line) -> str:
+    told = []
+    for name, runs in ((STOCK, (line.stock, line.stock_alone)), (LOCKGATE, (line.ours, line.ours_alone))):
+        errors = sum(run.errors for run in runs if run)
+        wrong = sum(run.wrong for run in runs if run)
+        if errors or wrong:
+            told.append(f"{name}: {errors} failed, {wrong} wrong")
+    return "; ".join(told)
+
+
+def _sayings(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    for line in lines(plan, outcome):
+        for name, run in (
+            (STOCK, line.stock),
+            (STOCK, line.stock_alone),
+            (LOCKGATE, line.ours),
+            (LOCKGATE, line.ours_alone),
+        ):
+            if run and run.said:
+                yield f"{line.database}, {line.cell.name}, {name}: {run.said}"
+
+
+def _starts(outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    keys = dict.fromkeys((one.side, one.setup, one.database) for one in outcome.starts)
+    for side, setup, database in keys:
+        found = [one for one in outcome.starts if (one.side, one.setup, one.database) == (side, setup, database)]
+        weighed = [one for one in found if one.mib]
+        yield (
+            f"{side} ({_whose(side, setup)})",
+            database,
+            f"{statistics.median(one.healthy for one in found):.2f}",
+            f"{statistics.median(one.ready for one in found):.1f}",
+            f"{statistics.median(one.mib for one in weighed):,.0f}" if weighed else "",
+            str(weighed[0].processes) if weighed else "",
+        )
+
+
+def _whose(side: str, setup: str) -> str:
+    if setup not in (ONE, MANY):
+        return setup
+    return "1 worker" if setup == ONE else "default: 4 workers" if side == STOCK else "2 workers"
+
+
+# --- the page of the docs ---------------------------------------------------------------------------------------------
+
+
+def machine() -> str:
+    """What it ran on, without a name of anything."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or "unknown processor",
+    )
+    memory = next((int(line.split()[1]) for line in _read("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return f"{os.cpu_count()} cores of {model}, {memory / 1024**2:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def libraries() -> str:
+    """The releases that matter."""
+    names = ("mlflow", "sqlalchemy", "psycopg", "uvicorn", "uvloop")
+    told = [f"{name} {version(name)}" for name in names]
+    return ", ".join([f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}", *told])
+
+
+def _read(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: str) -> str:
+    """The page in Markdown, losses included."""
+    all_lines = list(lines(plan, outcome))
+    missed = [line for line in all_lines if not line.reached]
+    slow = [line for line in all_lines if line.slower_alone]
+    parts = [
+        "# The registry beside stock MLflow's",
+        "",
+        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, in {took / 60:.0f} minutes. [How to measure it "
+        "yourself, and what the figures mean](../howto/measure-it-yourself.md).",
+        "",
+        f"Machine: {machine()}. {libraries()}, {postgres or 'no PostgreSQL'}.",
+        "",
+        f"Stock is `mlflow server`; Lockgate is `lockgate up` with its built-in policy at *observe*, the registry "
+        f"governed and the audit written. Each has its own copy of the same content: 1,000 models of 10 versions with "
+        f"tags and aliases, and one of 10,000 versions. Medians of {plan.rounds} rounds, both sides in turn. Load from "
+        "a process of its own on the same machine; each answer is checked. `stock → Lockgate` where two figures stand "
+        "in one column. ✗ marks a goal that was missed, or slowest answers slower than stock's.",
+        "",
+    ]
+    for database in plan.databases:
+        for setup in plan.setups:
+            told = [line for line in all_lines if (line.database, line.setup) == (database, setup)]
+            if told:
+                parts += [f"## {database}, 8 connections, {setup}", "", *_markdown(_HEAD, map(_row, told)), ""]
+    parts += ["## Start and idle memory", "", *_markdown(_START_HEAD, _starts(outcome)), ""]
+    parts += [
+        f"The goals: `/health` answers within {HEALTHY_SECONDS} s; an idle node of one worker weighs less than "
+        f"{IDLE_MIB} MiB.",
+        "",
+        "## What was missed",
+        "",
+    ]
+    parts += [f"- {line.cell.name}, {line.database}: {line.ratio:.1f}x of {line.goal:.0f}x." for line in missed]
+    parts += [
+        f"- {line.cell.name}, {line.database}: the slowest answers to one client (p99) take longer than stock's."
+        for line in slow
+    ]
+    if not missed and not slow:
+        parts.append("Nothing.")
+    return "\n".join(parts) + "\n"
+
+
+def _markdown(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---' for _ in head)} |"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
