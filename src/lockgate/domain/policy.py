@@ -80,17 +80,22 @@ class ValidationRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy in force. `digest` is of the text it was read from; `models` are overrides, the first match wins."""
+    """The policy in force. `digest` is of the text it was read from; `models` are overrides, the first match wins.
+
+    `endpoints` None: the text says nothing about serving. Then `serves_unasked` decides, which is off for a database
+    that was adopted.
+    """
 
     digest: str
     level: Level
     stages: Mapping[Stage, StageRules]
     environments: tuple[Environment, ...]
     models: tuple[tuple[str, Mapping[Stage, StageRules]], ...] = ()
-    endpoints: tuple[tuple[str, EndpointRule], ...] = (("*", EndpointRule()),)
+    endpoints: tuple[tuple[str, EndpointRule], ...] | None = None
     validation: ValidationRule = ValidationRule()
     max_endpoints: int = 20
     warm_limit: timedelta = timedelta(seconds=120)
+    serves_unasked: bool = True
 
     def rules(self, model: str, stage: Stage) -> StageRules:
         """The rules for one model into one stage."""
@@ -104,6 +109,8 @@ class Policy:
 
     def endpoint_rule(self, model: str) -> EndpointRule:
         """How this model is served; a model no pattern names is not served."""
+        if self.endpoints is None:
+            return EndpointRule(serve=self.serves_unasked)
         for pattern, rule in self.endpoints:
             if fnmatchcase(model, pattern):
                 return rule
@@ -122,6 +129,11 @@ class Policy:
             if self.rules(model, stage).alias == alias:
                 return stage
         return None
+
+    def aliases_of(self, stage: Stage) -> frozenset[str]:
+        """Every alias that is bound to the stage, for whatever models."""
+        rules = [self.rules("", stage), *(stages[stage] for _, stages in self.models if stage in stages)]
+        return frozenset(rule.alias for rule in rules if rule.alias)
 
     def names_for_registration(self, model: str) -> bool:
         """Whether a version of this model is validated as soon as it is registered."""

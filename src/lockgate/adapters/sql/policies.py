@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
@@ -11,6 +12,7 @@ from lockgate.adapters.sql.rows import who_columns
 from lockgate.adapters.sql.tables import policies
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import Policy
+from lockgate.usecases.adoption_ports import ADOPTED, Adoption
 
 ParsePolicy = Callable[[str | None], Policy]
 
@@ -32,15 +34,20 @@ class ParsedPolicies:
 
 
 class SqlPolicies:
-    """`Policies`. The newest row is in force; without one the built-in policy is."""
+    """`Policies`. The newest row is in force; without one the built-in policy is.
 
-    def __init__(self, connection: Connection, parsed: ParsedPolicies) -> None:
+    On an adopted database nothing is served that no policy names.
+    """
+
+    def __init__(self, connection: Connection, parsed: ParsedPolicies, adoption: Adoption) -> None:
         self._connection = connection
         self._parsed = parsed
+        self._adoption = adoption
 
     def in_force(self) -> Policy:
         digest = self._connection.execute(select(policies.c.digest).order_by(policies.c.id.desc()).limit(1)).scalar()
-        return self._parsed.known(digest) or self._parsed.read(digest, self.text())
+        policy = self._parsed.known(digest) or self._parsed.read(digest, self.text())
+        return replace(policy, serves_unasked=False) if self._adoption.begun() == ADOPTED else policy
 
     def text(self) -> str | None:
         return self._connection.execute(select(policies.c.text).order_by(policies.c.id.desc()).limit(1)).scalar()

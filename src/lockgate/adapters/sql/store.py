@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Engine, select
 
 from lockgate.adapters.sql import dialects
 from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.catalog import SqlCatalog
+from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
@@ -34,9 +36,11 @@ class SqlWork:
     def __init__(self, connection: Connection, store: SqlStore, *, writable: bool) -> None:
         names = Names(connection, store.workspace)
         self.connection = connection
-        self.policies = SqlPolicies(connection, store.parsed)
+        self.adoption = SqlAdoption(connection, store.beginning)
+        self.policies = SqlPolicies(connection, store.parsed, self.adoption)
         self.catalog = SqlCatalog(connection, store.workspace)
-        self.versions = SqlVersions(connection, names, self.policies, writable=writable)
+        self.versions = SqlVersions(connection, names, self.policies, self.adoption, writable=writable)
+        self.drift = SqlDrift(connection, names, self.policies, self.adoption)
         self.promotions = SqlPromotions(connection, names, store.now)
         self.approvals = SqlApprovals(connection, names)
         self.validations = SqlValidations(connection, names)
@@ -62,6 +66,7 @@ class SqlStore:
         self.engine = engine
         self.ambient: Callable[[], str] = lambda: DEFAULT_WORKSPACE
         self.parsed = ParsedPolicies(parse_policy)
+        self.beginning = Beginning()
         self._clock = clock
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,16 +22,18 @@ from lockgate.domain.identity import Who
 from lockgate.domain.manifest import Manifest, PinnedFile
 from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.adoption_ports import BEFORE, UNRECORDED, Adoption
 from lockgate.usecases.ports import Lifecycle
-
-BEFORE = "before Lockgate"
 
 
 class SqlVersions:
-    """`Versions`. With `writable` False a version made before Lockgate is shown as it would be stored, and isn't."""
+    """`Versions`. With `writable` False a version without a row is shown as it would be stored, and isn't."""
 
-    def __init__(self, connection: Connection, names: Names, policies: SqlPolicies, *, writable: bool) -> None:
+    def __init__(
+        self, connection: Connection, names: Names, policies: SqlPolicies, adoption: Adoption, *, writable: bool
+    ) -> None:
         self._connection = connection
+        self._adoption = adoption
         self._names = names
         self._policies = policies
         self._writable = writable
@@ -51,8 +54,9 @@ class SqlVersions:
     def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
         column = mlflow.model_versions.c.current_stage
         told = column.is_(None) | (column == stage.value) if stage is Stage.NONE else column == stage.value
-        found = [*self._adopt(model, told), *self._stored(model, versions.c.stage == stage.value)]
-        return sorted({x.ref: x for x in found}.values(), key=lambda x: (x.entered, x.ref.version))
+        adopted = [x for x in self._adopt(model, told) if x.stage is stage]
+        stored = self._stored(model, versions.c.stage == stage.value, _there(self._names.workspace, model))
+        return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
 
     def register(
         self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
@@ -146,23 +150,20 @@ class SqlVersions:
         rows = self._connection.execute(
             select(mlflow.model_versions).where(*here, table.current_stage.is_distinct_from(mlflow.DELETED))
         ).all()
-        found = [self._before_lockgate(row) for row in rows]
+        found = [self._found(row) for row in rows]
         if self._writable:
             for lifecycle in found:
                 self._store(lifecycle)
         return found
 
-    def _before_lockgate(self, row: Row[Any]) -> Lifecycle:
-        try:
-            stage = Stage.parse(row.current_stage or Stage.NONE)
-        except BadInput:
-            stage = Stage.NONE  # a word of somebody else's in MLflow's column is no stage of ours
-        created = moment(row.creation_time)
-        # every move sets this column, so the present stay began no later: no time in Staging is made up
-        since = moment(row.last_updated_time) if row.last_updated_time is not None else created
-        who = Who(row.user_id or "unknown", verified=False, via="mlflow")
-        ref = VersionRef(row.name, row.version)
-        return Lifecycle(ref, stage, since, since, self._has_alias(ref, stage), None, None, who, created, BEFORE)
+    def _found(self, row: Row[Any]) -> Lifecycle:
+        """What a version without a row is taken for: one from before the record began, or one made past Lockgate."""
+        found = before_lockgate(row)
+        if self._adoption.begun() is None:
+            return replace(found, primary=self._has_alias(found.ref, found.stage))
+        # nobody here has let it into a stage, whatever MLflow's column says
+        at = found.registered_at
+        return replace(found, stage=Stage.NONE, since=at, entered=at, provenance=UNRECORDED)
 
     def _has_alias(self, ref: VersionRef, stage: Stage) -> bool:
         if stage not in GATED:
@@ -201,6 +202,31 @@ class SqlVersions:
     def _end_stays(self, model_id: int, at: datetime, *also: ColumnElement[bool]) -> None:
         present = (stays.c.model_id == model_id, stays.c.left_at.is_(None), *also)
         self._connection.execute(update(stays).where(*present).values(left_at=at))
+
+
+def _there(workspace: Any, model: Any) -> ColumnElement[bool]:
+    """Whether MLflow still has the version of our row: one deleted past us occupies no stage, and no alias names it."""
+    theirs = mlflow.model_versions.c
+    return exists().where(
+        theirs.workspace == workspace,
+        theirs.name == model,
+        theirs.version == versions.c.version,
+        theirs.current_stage.is_distinct_from(mlflow.DELETED),
+    )
+
+
+def before_lockgate(row: Row[Any]) -> Lifecycle:
+    """What MLflow's row of a version tells: where it is, since when, and who made it. It is nobody's primary yet."""
+    try:
+        stage = Stage.parse(row.current_stage or Stage.NONE)
+    except BadInput:
+        stage = Stage.NONE  # a word of somebody else's in MLflow's column is no stage of ours
+    created = moment(row.creation_time)
+    # every move sets this column, so the present stay began no later: no time in Staging is made up
+    since = moment(row.last_updated_time) if row.last_updated_time is not None else created
+    who = Who(row.user_id or "unknown", verified=False, via="mlflow")
+    ref = VersionRef(row.name, row.version)
+    return Lifecycle(ref, stage, since, since, False, None, None, who, created, BEFORE)
 
 
 def _lifecycle(model: str, row: Row[Any]) -> Lifecycle:

@@ -1,0 +1,189 @@
+"""What was changed past Lockgate: found, shown, put on the record once, and accepted only when somebody says so."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
+from lockgate.domain.drift import DELETIONS, Difference, Kind
+from lockgate.domain.errors import BadInput, Conflict, NotFound
+from lockgate.domain.identity import LOCKGATE, Who
+from lockgate.domain.serving import EndpointState
+from lockgate.domain.stages import GATED
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases import stages
+from lockgate.usecases.ports import Ports, Work
+
+FOUND, ENDED, ACCEPTED, MENDED = "drift:found", "drift:ended", "drift:accepted", "drift:mended"
+_LATEST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What one look put on the record: differences that are new, and how many ended."""
+
+    found: tuple[Difference, ...]
+    ended: int
+
+
+def look(ports: Ports, model: str | None = None) -> Sequence[Difference]:
+    """Every difference in the workspace, or in one model. Raises NotFound for a model neither side knows."""
+    with ports.store.reading() as work:
+        found = work.drift.differences(model)
+        if model is not None and not found and not work.catalog.has_model(model):
+            raise NotFound(f"Registered Model with name={model} not found", hint="lockgate status lists the models.")
+    return found
+
+
+def note(ports: Ports, *, why: str = "") -> Noted:
+    """Put each difference on the record once, in all workspaces: when it is first seen, and when it is gone again.
+
+    Safe to repeat, and by many at once.
+    """
+    found: list[Difference] = []
+    ended = 0
+    with ports.store.reading() as work:
+        workspaces = work.drift.workspaces()
+    for workspace in workspaces:
+        with ports.store.within(workspace):
+            news = _note_workspace(ports, why)
+        found += news.found
+        ended += news.ended
+    return Noted(tuple(found), ended)
+
+
+def accept(ports: Ports, model: str, who: Who, reason: str) -> Sequence[Difference]:
+    """Let our rows follow what was deleted past Lockgate in this model: the model, its versions; what was accepted.
+
+    A stage or an alias is never accepted here: a version enters a stage by being promoted.
+    Raises BadInput without a reason, NotFound when nothing was deleted, Conflict while a deleted version serves.
+    """
+    if not reason.strip():
+        raise BadInput("A deletion is accepted for a reason.", hint="Give it with --reason.")
+    with ports.store.writing(model) as work:
+        deletions = [each for each in work.drift.differences(model) if each.kind in DELETIONS]
+        if not deletions:
+            hint = f"lockgate status {model} shows what stands open."
+            raise NotFound(f"Nothing of {model} was deleted past Lockgate.", hint=hint)
+        _refuse_while_it_serves(work, model, deletions)
+        for each in deletions:
+            _follow(ports, work, each, who, reason)
+    return deletions
+
+
+def mend(ports: Ports, work: Work, ref: VersionRef, who: Who) -> Sequence[Difference]:
+    """Write MLflow's stage and alias of this version anew as Lockgate holds them; what differed, nothing if nothing."""
+    wrong = [each for each in work.drift.differences(ref.model) if _is_about(each, ref)]
+    if not wrong:
+        return ()
+    row = work.versions.get(ref)
+    if row is None:
+        return ()
+    now = ports.clock.now()
+    work.catalog.set_stage(ref, row.stage, now)
+    if row.stage in GATED and row.primary:
+        alias = work.policies.in_force().rules(ref.model, row.stage).alias
+        work.catalog.set_alias(ref.model, alias, ref.version)
+    for each in wrong:
+        detail: dict[str, Plain] = {"kind": each.kind.value, "key": each.key}
+        work.record.write(
+            Entry(MENDED, who, now, ref.model, ref.version, each.found, each.held, each.because, detail=detail)
+        )
+    return wrong
+
+
+def _is_about(difference: Difference, ref: VersionRef) -> bool:
+    return difference.kind in (Kind.STAGE, Kind.ALIAS) and difference.version == ref.version
+
+
+def _note_workspace(ports: Ports, why: str) -> Noted:
+    with ports.store.reading() as work:
+        now = _by_model(work.drift.differences())
+        open_before = _open(work, None)
+    found: list[Difference] = []
+    ended = 0
+    for model in sorted({*now, *open_before}):
+        seen = {each.key: each for each in now.get(model, ())}
+        if seen.keys() == open_before.get(model, frozenset()):
+            continue  # nothing new: nobody's row is locked for it
+        news = _note_model(ports, model, why)
+        found += news.found
+        ended += news.ended
+    return Noted(tuple(found), ended)
+
+
+def _note_model(ports: Ports, model: str, why: str) -> Noted:
+    with ports.store.writing(model) as work:
+        seen = {each.key: each for each in work.drift.differences(model)}
+        known, at = _open(work, model).get(model, frozenset()), ports.clock.now()
+        new = [each for key, each in seen.items() if key not in known]
+        for each in new:
+            detail: dict[str, Plain] = {"kind": each.kind.value, "key": each.key}
+            told = f"{each.because} ({why})" if why else each.because
+            entry = Entry(FOUND, LOCKGATE, at, model, each.version, each.held, each.found, told, detail)
+            work.record.write(entry)
+        gone = sorted(known - seen.keys())
+        for key in gone:
+            work.record.write(Entry(ENDED, LOCKGATE, at, model, detail={"key": key}))
+    return Noted(tuple(new), len(gone))
+
+
+def _open(work: Work, model: str | None) -> Mapping[str, frozenset[str]]:
+    """By model, the keys of the differences that were found and have not ended."""
+    last: dict[tuple[str, str], tuple[int, str]] = {}
+    entries = [
+        entry for action in (FOUND, ENDED) for entry in work.record.read(model=model, action=action, limit=_LATEST)
+    ]
+    for entry in entries:
+        detail = entry.plain["detail"]
+        key = str(detail.get("key", "")) if isinstance(detail, dict) else ""
+        about = (str(entry.plain["model"]), key)
+        place = (entry.linked.number, str(entry.plain["action"]))
+        last[about] = max(last.get(about, place), place)
+    found = defaultdict(set)
+    for (named, key), (_, action) in last.items():
+        if action == FOUND:
+            found[named].add(key)
+    return {named: frozenset(keys) for named, keys in found.items()}
+
+
+def _by_model(found: Sequence[Difference]) -> Mapping[str, Sequence[Difference]]:
+    grouped = defaultdict(list)
+    for each in found:
+        grouped[each.model].append(each)
+    return grouped
+
+
+def _refuse_while_it_serves(work: Work, model: str, deletions: Sequence[Difference]) -> None:
+    whole = any(each.kind is Kind.MODEL_GONE for each in deletions)
+    gone = {each.version for each in deletions}
+    for endpoint in work.endpoints.of_model(model):
+        if endpoint.state is EndpointState.RETIRED or endpoint.release is None:
+            continue
+        if whole or endpoint.release.ref.version in gone:
+            raise Conflict(
+                f"{endpoint.release.ref} was deleted past Lockgate and still serves at the {endpoint.environment} "
+                f"endpoint of {model}.",
+                hint="Promote another version first, or stop it: "
+                f"lockgate endpoints retire {model} --environment {endpoint.environment}",
+            )
+
+
+def _follow(ports: Ports, work: Work, difference: Difference, who: Who, reason: str) -> None:
+    now, model = ports.clock.now(), difference.model
+    detail: dict[str, Plain] = {"kind": difference.kind.value, "key": difference.key}
+    work.record.write(
+        Entry(ACCEPTED, who, now, model, difference.version, difference.held, difference.found, reason, detail)
+    )
+    if difference.version is None:
+        work.versions.delete_model(model, now)
+        return
+    ref = VersionRef(model, difference.version)
+    work.versions.delete(ref, now)
+    if difference.kind is Kind.VERSION_REPLACED:
+        return
+    if difference.stage in GATED:
+        stages.follow(work, work.policies.in_force(), model, difference.stage)
