@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lockgate.domain.errors import BadInput
@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     database: str = Field(default_factory=lambda told: f"sqlite:///{told['home'] / 'lockgate.db'}")
     artifacts: str = Field(default_factory=lambda told: str(told["home"] / "artifacts"))
+    # the largest file that may be uploaded, and the largest version that is pinned: `50GiB`, or plain bytes
+    artifact_limit: Annotated[ByteSize, Field(ge=1)] = ByteSize(100 * 2**30)
+    model_limit: Annotated[ByteSize, Field(ge=1)] = ByteSize(200 * 2**30)
+    direct_transfers: bool = False
     policy: Path | None = Field(default_factory=lambda: Path(POLICY_FILE) if Path(POLICY_FILE).is_file() else None)
     staging_port: Port = 5001
     production_port: Port = 5002

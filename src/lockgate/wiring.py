@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from lockgate.adapters.artifacts.local import LocalArtifacts
+    from lockgate.adapters.artifacts.pinned import PinnedArtifacts
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.sandbox.process import ProcessSandbox
@@ -45,10 +44,12 @@ class Node:
         return SqlStore(make_engine(self.settings.database), self.parse_policy)
 
     @cached_property
-    def artifacts(self) -> LocalArtifacts:
-        from lockgate.adapters.artifacts.local import LocalArtifacts
+    def artifacts(self) -> PinnedArtifacts:
+        from lockgate.adapters.artifacts.pinned import PinnedArtifacts
+        from lockgate.adapters.artifacts.reading import Limits
 
-        return LocalArtifacts(Path(self.settings.artifacts), self.settings.home / "cache")
+        limits = Limits(bytes=self.settings.model_limit)
+        return PinnedArtifacts(self.settings.artifacts, self.settings.home / "cache", limits=limits)
 
     @cached_property
     def ports(self) -> Ports:

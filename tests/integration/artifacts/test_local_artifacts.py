@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.adapters.artifacts.local import LocalArtifacts
+from lockgate.adapters.artifacts.pinned import PinnedArtifacts
+from lockgate.adapters.artifacts.reading import Limits
 from lockgate.domain.errors import BadInput, Unavailable, Unreadable
 from lockgate.domain.manifest import PinnedFile
 from lockgate.testing.artifacts import ArtifactsInMemory
@@ -38,17 +39,21 @@ def source(root: Path) -> Path:
 
 
 @pytest.fixture
-def artifacts(root: Path, tmp_path: Path) -> LocalArtifacts:
-    return LocalArtifacts(root, tmp_path / "home" / "cache")
+def artifacts(root: Path, tmp_path: Path) -> PinnedArtifacts:
+    return PinnedArtifacts(str(root), tmp_path / "home" / "cache")
 
 
 def leftovers(tmp_path: Path) -> list[str]:
+    """What is in the cache besides copies and the files they are made of."""
     cache = tmp_path / "home" / "cache"
-    return [path.name for path in cache.iterdir() if not path.name.startswith("sha256-")] if cache.exists() else []
+    if not cache.exists():
+        return []
+    found = [path.name for path in cache.iterdir() if not path.name.startswith(("sha256-", "blobs", "incoming"))]
+    return found + [path.name for path in (cache / "incoming").glob("[!.]*")]
 
 
 def test_every_file_is_pinned_with_its_hash_and_copied_for_reading_only(
-    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path
 ) -> None:
     manifest = artifacts.pin(LOCATION)
 
@@ -66,18 +71,18 @@ def test_every_file_is_pinned_with_its_hash_and_copied_for_reading_only(
     assert leftovers(tmp_path) == []
 
 
-def test_a_fake_gives_the_same_manifest_as_the_disk(artifacts: LocalArtifacts, source: Path) -> None:
+def test_a_fake_gives_the_same_manifest_as_the_disk(artifacts: PinnedArtifacts, source: Path) -> None:
     fake = ArtifactsInMemory()
     fake.put(LOCATION, {p.relative_to(source).as_posix(): p.read_bytes() for p in source.rglob("*") if p.is_file()})
 
     assert fake.pin(LOCATION) == artifacts.pin(LOCATION)
 
 
-def test_however_the_location_is_written_it_is_the_same_pin(artifacts: LocalArtifacts, source: Path) -> None:
+def test_however_the_location_is_written_it_is_the_same_pin(artifacts: PinnedArtifacts, source: Path) -> None:
     assert artifacts.pin(LOCATION) == artifacts.pin(source.as_uri()) == artifacts.pin(str(source))
 
 
-def test_pinning_again_keeps_the_copy_that_is_there(artifacts: LocalArtifacts, source: Path) -> None:
+def test_pinning_again_keeps_the_copy_that_is_there(artifacts: PinnedArtifacts, source: Path) -> None:
     folder = artifacts.folder(artifacts.pin(LOCATION).digest)
     before = folder.stat().st_ino
 
@@ -87,7 +92,7 @@ def test_pinning_again_keeps_the_copy_that_is_there(artifacts: LocalArtifacts, s
 
 
 def test_a_cached_copy_that_somebody_edited_is_replaced(
-    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path
 ) -> None:
     folder = artifacts.folder(artifacts.pin(LOCATION).digest)
     (folder / "MLmodel").chmod(0o644)
@@ -100,7 +105,7 @@ def test_a_cached_copy_that_somebody_edited_is_replaced(
 
 
 def test_many_pins_of_the_same_files_at_once_all_succeed(
-    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
         manifests = list(pool.map(lambda _: artifacts.pin(LOCATION), range(16)))
@@ -111,7 +116,7 @@ def test_many_pins_of_the_same_files_at_once_all_succeed(
 
 
 def test_nothing_has_changed_until_something_has_and_then_each_file_is_named(
-    artifacts: LocalArtifacts, source: Path
+    artifacts: PinnedArtifacts, source: Path
 ) -> None:
     pinned = artifacts.pin(LOCATION)
     assert artifacts.check(LOCATION, pinned) == ()
@@ -125,14 +130,14 @@ def test_nothing_has_changed_until_something_has_and_then_each_file_is_named(
     assert artifacts.is_cached(pinned.digest)
 
 
-def test_a_folder_that_is_gone_has_all_its_files_missing(artifacts: LocalArtifacts, source: Path) -> None:
+def test_a_folder_that_is_gone_has_all_its_files_missing(artifacts: PinnedArtifacts, source: Path) -> None:
     pinned = artifacts.pin(LOCATION)
     shutil.rmtree(source)
 
     assert artifacts.check(LOCATION, pinned) == tuple(f"missing {file.path}" for file in pinned.files)
 
 
-def test_a_missing_or_an_empty_folder_cannot_be_pinned(artifacts: LocalArtifacts, root: Path, tmp_path: Path) -> None:
+def test_a_missing_or_an_empty_folder_cannot_be_pinned(artifacts: PinnedArtifacts, root: Path, tmp_path: Path) -> None:
     (root / "empty" / "inside").mkdir(parents=True)
 
     with pytest.raises(
@@ -142,7 +147,7 @@ def test_a_missing_or_an_empty_folder_cannot_be_pinned(artifacts: LocalArtifacts
     with pytest.raises(Unreadable, match=r"^There is no file in the folder at "):
         artifacts.pin("mlflow-artifacts:/empty")
     with pytest.raises(Unreadable, match=r"^There is no folder at "):
-        LocalArtifacts(tmp_path / "no store yet", tmp_path / "home" / "cache").pin("mlflow-artifacts:/gone")
+        PinnedArtifacts(str(tmp_path / "no store yet"), tmp_path / "home" / "cache").pin("mlflow-artifacts:/gone")
     assert leftovers(tmp_path) == []
 
 
@@ -198,7 +203,7 @@ def a_name_of_bytes(source: Path) -> None:
     ],
 )
 def test_what_is_no_plain_file_is_refused_and_named(
-    artifacts: LocalArtifacts, source: Path, tmp_path: Path, put: Callable[[Path], None], because: str
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path, put: Callable[[Path], None], because: str
 ) -> None:
     put(source)
 
@@ -208,25 +213,25 @@ def test_what_is_no_plain_file_is_refused_and_named(
     assert leftovers(tmp_path) == []
 
 
-def test_a_file_where_the_folder_should_be_is_refused(artifacts: LocalArtifacts, source: Path) -> None:
+def test_a_file_where_the_folder_should_be_is_refused(artifacts: PinnedArtifacts, source: Path) -> None:
     with pytest.raises(Unreadable, match=r"Not a directory \(MLmodel\)"):
         artifacts.pin(LOCATION + "/MLmodel")
 
 
 def test_more_files_than_the_limit_are_refused(root: Path, source: Path, tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="hold more than 3 files"):
-        LocalArtifacts(root, tmp_path / "home" / "cache", most_files=3).pin(LOCATION)
+        PinnedArtifacts(str(root), tmp_path / "home" / "cache", limits=Limits(files=3)).pin(LOCATION)
 
 
 def test_a_cache_that_cannot_be_written_is_not_blamed_on_the_model(root: Path, source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, not a folder")
 
     with pytest.raises(Unavailable, match=r"The artifact cache .* cannot be written"):
-        LocalArtifacts(root, tmp_path / "cache").pin(LOCATION)
+        PinnedArtifacts(str(root), tmp_path / "cache").pin(LOCATION)
 
 
 def test_what_a_killed_process_left_half_made_goes_after_a_day(
-    artifacts: LocalArtifacts, source: Path, tmp_path: Path
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "home" / "cache"
     (cache / ".pinning-old").mkdir(parents=True)
@@ -241,6 +246,6 @@ def test_what_a_killed_process_left_half_made_goes_after_a_day(
 
 
 @pytest.mark.parametrize("written", ["", "sha256:", "sha256:../../etc", "md5:" + "0" * 64, "sha256:" + "G" * 64])
-def test_what_is_no_digest_names_no_folder(artifacts: LocalArtifacts, written: str) -> None:
+def test_what_is_no_digest_names_no_folder(artifacts: PinnedArtifacts, written: str) -> None:
     with pytest.raises(BadInput, match="is not a digest"):
         artifacts.folder(written)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.adapters.artifacts.locations import below_root
-from lockgate.domain.errors import Unreadable
+from lockgate.adapters.artifacts.locations import Folder, Objects, find, names_of, root_of
+from lockgate.domain.errors import BadInput, Unreadable
 
-ROOT = Path("/srv/lockgate/artifacts")
+ROOT = Folder(Path("/srv/lockgate/artifacts"))
+BUCKET = Objects("models", "of/lockgate")
 
 
 @pytest.mark.parametrize(
@@ -27,13 +28,16 @@ ROOT = Path("/srv/lockgate/artifacts")
     ],
 )
 def test_a_location_in_the_store_is_found_however_it_is_written(location: str, parts: tuple[str, ...]) -> None:
-    assert below_root(location, ROOT) == parts
+    assert find(location, ROOT) == Folder(ROOT.root, parts)
 
 
 @pytest.mark.parametrize(
     ("location", "because"),
     [
-        ("s3://bucket/m", "in a store of the kind 's3'"),
+        ("gs://bucket/m", "in a store of the kind 'gs'"),
+        ("s3://bucket", "is the whole artifact store"),
+        ("s3://b/m", "names no S3 bucket"),
+        ("s3://bucket/0/../m", "leaves the artifact store"),
         ("dbfs:/m", "in a store of the kind 'dbfs'"),
         ("file://elsewhere/srv/lockgate/artifacts/m", r"on another machine \(elsewhere\)"),
         ("/etc/passwd", "outside the artifact store"),
@@ -51,6 +55,44 @@ def test_a_location_in_the_store_is_found_however_it_is_written(location: str, p
 )
 def test_any_other_location_is_refused_with_the_reason_and_what_to_do(location: str, because: str) -> None:
     with pytest.raises(Unreadable, match=because) as refused:
-        below_root(location, ROOT)
+        find(location, ROOT)
 
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        ("mlflow-artifacts:/0/m", Objects("models", "of/lockgate/0/m")),
+        ("https://server.example/api/2.0/mlflow-artifacts/artifacts/0/m", Objects("models", "of/lockgate/0/m")),
+        ("s3://models/of/lockgate/0/m/", Objects("models", "of/lockgate/0/m")),
+        ("s3://others/0/m", Objects("others", "0/m")),
+    ],
+)
+def test_a_location_in_a_bucket_is_found_however_it_is_written(location: str, found: Objects) -> None:
+    assert find(location, BUCKET) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "root", "names"),
+    [
+        ("/srv/a", Folder(Path("/srv/a")), ("file:/srv/a",)),
+        ("file:///srv/a%20b", Folder(Path("/srv/a b")), ("file:/srv/a b",)),
+        ("s3://models/of/lockgate/", BUCKET, ("s3://models/of/lockgate",)),
+        ("s3://models", Objects("models", ""), ("s3://models",)),
+    ],
+)
+def test_a_root_is_what_the_option_names(written: str, root: Folder | Objects, names: tuple[str, ...]) -> None:
+    assert root_of(written) == root
+    assert names_of(root_of(written)) == names
+
+
+@pytest.mark.parametrize("written", ["s3://", "s3:///models", "s3://a", "s3://a b/c"])
+def test_a_root_that_names_no_bucket_is_refused(written: str) -> None:
+    with pytest.raises(BadInput, match="names no S3 bucket"):
+        root_of(written)
+
+
+def test_in_a_store_of_another_kind_nothing_can_be_read() -> None:
+    with pytest.raises(Unreadable, match="in a store of the kind 'gs'"):
+        find("mlflow-artifacts:/0/m", root_of("gs://bucket/prefix"))

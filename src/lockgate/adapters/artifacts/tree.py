@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.adapters.artifacts.reading import CHUNK, DEEPEST, LIMITS, Count, Limits, Sink, changed, unreadable
 from lockgate.domain.errors import Unreadable
 from lockgate.domain.manifest import Manifest, PinnedFile
 
-CHUNK = 1 << 20  # bytes
-_DEEPEST = 32  # folders inside folders
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 # without NONBLOCK, opening a named pipe would wait for a writer for ever
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+# MLflow's server writes an upload to such a file and renames it when it is whole
+_UPLOADING = ".artifact.uploading."
 
-Sink = Callable[[str, Iterator[bytes]], None]
-"""Takes a file's path in the folder and its bytes; it must read them to the end."""
+_Stamp = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The folder at `parts` below `root`. `told` is how people know it."""
+    """The folder at `parts` below `root`. `told` is how people know it; `watched` says that nobody may write there."""
 
     root: Path
     parts: tuple[str, ...]
     told: str
-    most_files: int = 100_000
+    limits: Limits = LIMITS
+    watched: bool = True
 
     def read(self, sink: Sink) -> Manifest | None:
-        """Give every file to the sink; the manifest of what was given, or None when there is no such folder.
-
-        Raises Unreadable, naming the file, for a link, a special file, a name that is not UTF-8, too many
-        files or folders too deep, and for whatever the disk refuses.
+        """As in the port: besides for a link, a special file, a name that is not UTF-8, or too much of anything,
+        it raises Unreadable when somebody writes there meanwhile, since half of two models is none.
         """
         try:
             folder = self._open()
         except FileNotFoundError:
             return None
         try:
-            pinned: list[PinnedFile] = []
+            count, pinned = Count(self.told, self.limits), []
+            seen: dict[str, _Stamp] = {}
             for path, file in self._files(folder, "", 0):
-                if len(pinned) == self.most_files:
-                    raise self._unreadable(f"hold more than {self.most_files:,} files")
-                pinned.append(self._pin(path, file, sink))
+                seen[path] = stamp = _stamp(file)
+                count.add(stamp[2])
+                pinned.append(self._read(path, file, sink))
+                if self.watched and _stamp(file) != stamp:
+                    raise changed(self.told, path)
+            if self.watched:
+                self._compare(seen, {path: _stamp(file) for path, file in self._files(folder, "", 0)})
             return Manifest.of(pinned)
         finally:
             os.close(folder)
+
+    def _compare(self, before: dict[str, _Stamp], after: dict[str, _Stamp]) -> None:
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) != after.get(path):
+                raise changed(self.told, path)
 
     def _open(self) -> int:
         """Each folder is opened from the one above, so that no link can be slipped in between."""
@@ -72,13 +80,15 @@ class Tree:
         return here
 
     def _files(self, folder: int, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
-        if depth > _DEEPEST:
-            raise self._unreadable(f"have folders more than {_DEEPEST} deep, at {prefix[:200]}")
+        if depth > DEEPEST:
+            raise self._unreadable(f"have folders more than {DEEPEST} deep, at {prefix[:200]}")
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
             raise self._unreadable(f"cannot be read: {error.strerror} ({prefix or 'the folder itself'})") from None
         for name in names:
+            if name.startswith(_UPLOADING):
+                continue
             path = prefix + name
             if not _is_text(name):
                 raise self._unreadable(f"have a file whose name is not UTF-8: {path!r}")
@@ -108,27 +118,30 @@ class Tree:
             is_link = False
         if is_link:
             return self._unreadable(f"hold a symbolic link, which could lead anywhere: {path or name}")
+        if isinstance(error, FileNotFoundError):
+            return changed(self.told, path or name)
         return self._unreadable(f"cannot be read: {error.strerror} ({path or name})")
 
-    def _pin(self, path: str, file: int, sink: Sink) -> PinnedFile:
-        sha256 = hashlib.sha256()
-        size = 0
-
-        def chunks() -> Iterator[bytes]:
-            nonlocal size
+    def _read(self, path: str, file: int, sink: Sink) -> PinnedFile:
+        def chunks(offset: int) -> Iterator[bytes]:
             try:
+                os.lseek(file, offset, os.SEEK_SET)
                 while chunk := os.read(file, CHUNK):
-                    sha256.update(chunk)
-                    size += len(chunk)
                     yield chunk
             except OSError as error:
                 raise self._unreadable(f"cannot be read: {error.strerror} ({path})") from None
 
-        sink(path, chunks())
-        return PinnedFile(path, size, sha256.hexdigest())
+        # no mark: its bytes must be read for their hash in any case
+        return sink.take(path, chunks, None)
 
     def _unreadable(self, because: str) -> Unreadable:
-        return Unreadable(f"The artifacts at {self.told} {because}.", hint="Log the model again as a new version.")
+        return unreadable(self.told, because)
+
+
+def _stamp(file: int) -> _Stamp:
+    """What changes when somebody writes: the last of these cannot be set back."""
+    found = os.fstat(file)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_text(name: str) -> bool:
