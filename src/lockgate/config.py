@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import getpass
 import ipaddress
+import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ByteSize, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lockgate.domain.errors import BadInput
 
 PREFIX = "LOCKGATE_"
 POLICY_FILE = "lockgate.yaml"
+MLFLOWS_WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Router(StrEnum):
+    """What MLflow mounts beside tracking and registry, and what is off unless whoever runs the server opens it."""
+
+    ASSISTANT = "assistant"
+    GATEWAY = "gateway"
+    MCP = "mcp"
+    JOBS = "jobs"
 
 
 class Settings(BaseSettings):
@@ -36,6 +48,17 @@ class Settings(BaseSettings):
     policy: Path | None = Field(default_factory=lambda: Path(POLICY_FILE) if Path(POLICY_FILE).is_file() else None)
     staging_port: Port = 5001
     production_port: Port = 5002
+    workspaces: bool = Field(default_factory=lambda: os.environ.get(MLFLOWS_WORKSPACES, "").lower() in ("true", "1"))
+    mlflow_routers: Annotated[frozenset[Router], NoDecode] = frozenset()
+    webhook_timeout: Annotated[float, Field(gt=0, le=300)] = Field(
+        default_factory=lambda: _seconds(os.environ.get("MLFLOW_WEBHOOK_REQUEST_TIMEOUT"), default=30)
+    )
+    webhook_attempts: Annotated[int, Field(ge=1, le=100)] = 12
+    webhook_give_up_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24.0
+    webhook_log_days: Annotated[float, Field(gt=0, le=3660)] = 30.0
+    webhook_allow_private_ips: bool = Field(
+        default_factory=lambda: os.environ.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("true", "1")
+    )
     transition_wait: Annotated[float, Field(gt=0, le=3600)] = 25.0
     url: str = Field(default_factory=lambda told: _url(told.get("host", ""), told.get("port", 0)))
     user: str = Field(default_factory=lambda: login())
@@ -44,6 +67,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("mlflow_routers", mode="before")
+    @classmethod
+    def _routers(cls, written: object) -> object:
+        if not isinstance(written, str):
+            return written
+        names = [name for part in written.split(",") if (name := part.strip().lower())]
+        if unknown := sorted({name for name in names if name not in set(Router)}):
+            known = ", ".join(Router)
+            raise ValueError(f"{', '.join(unknown)[:100]!r} is no router of MLflow's. Expected some of {known}")
+        return frozenset(Router(name) for name in names)
 
     @field_validator("host", mode="after")
     @classmethod
@@ -97,6 +131,14 @@ def _one(error: Any) -> str:
     if error["type"] == "value_error":
         return f"--{name.replace('_', '-')}: {because}."
     return f"--{name.replace('_', '-')}: {because}, not {error['input']!r}."
+
+
+def _seconds(written: str | None, *, default: float) -> float:
+    """One of MLflow's own settings: what it cannot read itself does not stop us."""
+    try:
+        return float(written or default)
+    except ValueError:
+        return default
 
 
 def _url(host: str, port: int) -> str:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from lockgate.adapters.sandbox.process import ProcessSandbox
     from lockgate.adapters.sql.ledger import SqlAgentLedger
     from lockgate.adapters.sql.store import SqlStore
+    from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
     from lockgate.config import Settings
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
     from lockgate.domain.policy import Policy
     from lockgate.usecases.ports import Ports
+    from lockgate.usecases.webhooks import Post
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,27 @@ class Node:
         from lockgate.adapters.processes.groups import ProcessGroups
 
         return ProcessGroups(self.settings.home / "run" / "workers")
+
+    @cached_property
+    def deliveries(self) -> SqlDeliveries:
+        from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
+
+        return SqlDeliveries(self.store, workspaces=self.settings.workspaces)
+
+    @cached_property
+    def post(self) -> Post:
+        """Carries deliveries out. Raises BadInput when there is no good key for their secrets."""
+        from lockgate.adapters.webhooks.keys import encryption_key
+        from lockgate.adapters.webhooks.sender import HttpSender, schemes
+        from lockgate.domain.webhooks import Persistence
+        from lockgate.usecases.webhooks import Post
+
+        told = self.settings
+        key = encryption_key(told.home, os.environ)
+        private = told.webhook_allow_private_ips
+        sender = HttpSender(key, timeout=told.webhook_timeout, private=private, schemes=schemes(os.environ))
+        persistence = Persistence(told.webhook_attempts, timedelta(hours=told.webhook_give_up_hours))
+        return Post(self.ports, self.deliveries, sender, persistence)
 
     @cached_property
     def ledger(self) -> SqlAgentLedger:
@@ -144,8 +167,24 @@ def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
 
 
+def webhook_environment(settings: Settings) -> dict[str, str]:
+    """What MLflow's code reads about webhooks while it is imported: the key of their secrets, and who may be called.
+
+    Raises BadInput for something that is no key, Unavailable when it can be neither read nor made.
+    """
+    from lockgate.adapters.webhooks.keys import KEY_VARIABLE, encryption_key
+
+    private = "true" if settings.webhook_allow_private_ips else "false"
+    return {KEY_VARIABLE: encryption_key(settings.home, os.environ), "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": private}
+
+
 def govern_registry(
-    node: Node, *, who: Callable[[], Who], explain: Callable[[LockgateError], Told], say: Callable[[str], None]
+    node: Node,
+    *,
+    who: Callable[[], Who],
+    workspace: Callable[[], str],
+    explain: Callable[[LockgateError], Told],
+    say: Callable[[str], None],
 ) -> None:
     """Make MLflow's tables where there are none, and ours, and put the governed store wherever MLflow looks for one.
 
@@ -157,4 +196,5 @@ def govern_registry(
 
     prepare(node.settings)
     schema.prepare(node.settings.database, say)
+    node.store.ambient = workspace
     install(Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain))

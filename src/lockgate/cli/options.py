@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_HOME = ".lockgate"
+_WORKSPACE = "lockgate.workspace"
 DEFAULT_URL = "http://127.0.0.1:5000"
 
 
@@ -59,16 +60,17 @@ DURATION = Written("DURATION", parse_duration)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where the server is and under whose name to ask."""
+    """Where the server is, under whose name to ask, and in which of MLflow's workspaces ("" is the default one)."""
 
     url: str
     user: str
+    workspace: str = ""
 
     def client(self) -> Lockgate:
         """The client; nothing is sent yet."""
         from lockgate.sdk.client import Lockgate
 
-        return Lockgate(self.url, who=self.user)
+        return Lockgate(self.url, who=self.user, workspace=self.workspace)
 
 
 def as_json(command: F) -> F:
@@ -93,6 +95,10 @@ def asks(command: F) -> F:
     command = click.option(
         "--as", "user", metavar="NAME", help="Act under this name. [LOCKGATE_USER, else your login]"
     )(command)
+    command = click.option(
+        "--workspace", metavar="NAME", expose_value=False, callback=_keep_workspace,
+        help="The workspace of MLflow's. [LOCKGATE_WORKSPACE, MLFLOW_WORKSPACE, the default one]",
+    )(command)  # fmt: skip
     return as_json(command)
 
 
@@ -102,7 +108,7 @@ def caller(url: str | None, user: str | None) -> Caller:
     found = url or os.environ.get("LOCKGATE_URL") or (tracking if tracking.startswith("http") else "") or _url_of_home()
     if not found.startswith(("http://", "https://")):
         raise BadInput(f"{found!r} is not the address of a server.", hint=f"Write it like {DEFAULT_URL}.")
-    return Caller(found.rstrip("/"), user or os.environ.get("LOCKGATE_USER") or _login())
+    return Caller(found.rstrip("/"), user or os.environ.get("LOCKGATE_USER") or _login(), _workspace())
 
 
 def home_folder(home: str | None) -> Home:
@@ -126,6 +132,10 @@ def processes(command: F) -> F:
             click.option("--workers", type=int, help="Server processes. [1]"),
             click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]"),
             click.option("--artifacts", metavar="URI", help="Where artifacts are stored. [HOME/artifacts]"),
+            click.option("--workspaces", is_flag=True, default=None, help="Switch MLflow's workspaces on. [off]"),
+            click.option(
+                "--mlflow-routers", metavar="NAMES", help="MLflow's routers to open: assistant,gateway,mcp,jobs. [none]"
+            ),
             click.option("--policy", metavar="FILE", help="The policy file to apply. [./lockgate.yaml if it is there]"),
             click.option("--staging-port", type=int, help="The port of the staging environment. [5001]"),
             click.option("--production-port", type=int, help="The port of the production environment. [5002]"),
@@ -140,6 +150,16 @@ def settings(**told: Any) -> Settings:
     from lockgate.config import load
 
     return load(told)
+
+
+def _keep_workspace(context: click.Context, _option: click.Parameter, named: str | None) -> None:
+    context.meta[_WORKSPACE] = named
+
+
+def _workspace() -> str:
+    context = click.get_current_context(silent=True)
+    named = context.meta.get(_WORKSPACE) if context else None
+    return named or os.environ.get("LOCKGATE_WORKSPACE") or os.environ.get("MLFLOW_WORKSPACE") or ""
 
 
 def _url_of_home() -> str:

@@ -149,6 +149,8 @@ def _arguments(settings: Settings) -> tuple[list[str], dict[str, str]]:
         "LOCKGATE_DATABASE": settings.database,
         "LOCKGATE_ARTIFACTS": settings.artifacts,
         "LOCKGATE_TRANSITION_WAIT": str(settings.transition_wait),
+        "LOCKGATE_WORKSPACES": str(settings.workspaces).lower(),
+        "LOCKGATE_MLFLOW_ROUTERS": ",".join(sorted(settings.mlflow_routers)),
         "LOCKGATE_URL": settings.url,
         "LOCKGATE_USER": settings.user,
     }

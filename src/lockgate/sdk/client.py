@@ -35,17 +35,24 @@ class Lockgate:
 
     `url` is $LOCKGATE_URL when not given, else $MLFLOW_TRACKING_URI where that is an http address, else
     http://127.0.0.1:5000. `who` is $LOCKGATE_USER when not given, else the login name of this process. `timeout` is in
-    seconds and holds for one answer of the server; `via` is the door that the record shows. Every method raises errors
-    of `lockgate.sdk.errors`: Unreachable when the server does not answer, BadRequest, NotFound and Forbidden as they
-    say.
+    seconds and holds for one answer of the server. `workspace` is one of MLflow's: $MLFLOW_WORKSPACE when not given,
+    else the default one. `via` is the door that the record shows. Every method raises errors of
+    `lockgate.sdk.errors`: Unreachable when the server does not answer, BadRequest, NotFound and Forbidden as they say.
     """
 
     def __init__(
-        self, url: str | None = None, who: str | None = None, timeout: float = 30.0, *, via: str = "sdk"
+        self,
+        url: str | None = None,
+        who: str | None = None,
+        timeout: float = 30.0,
+        *,
+        workspace: str | None = None,
+        via: str = "sdk",
     ) -> None:
         self.url = (url or _default_url()).rstrip("/")
         self.who = who or _default_who()
-        self._http = Http(self.url, self.who, timeout, via)
+        within = workspace if workspace is not None else os.environ.get("MLFLOW_WORKSPACE", "")
+        self._http = Http(self.url, self.who, timeout, via, within)
 
     def __enter__(self) -> Lockgate:
         return self

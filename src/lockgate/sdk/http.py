@@ -21,7 +21,7 @@ from lockgate.sdk.errors import (
     Waiting,
 )
 from lockgate.wire.plain import WrongShape, from_json
-from lockgate.wire.requests import PREFIX, USER_HEADER, VIA_HEADER
+from lockgate.wire.requests import PREFIX, USER_HEADER, VIA_HEADER, WORKSPACE_HEADER
 from lockgate.wire.shapes import Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -53,7 +53,7 @@ _BY_CODE: dict[str, type[LockgateError]] = {
 class Http:
     """Speaks JSON with one server. Raises Unreachable when it does not answer as a Lockgate server does."""
 
-    def __init__(self, url: str, who: str, timeout: float, via: str) -> None:
+    def __init__(self, url: str, who: str, timeout: float, via: str, workspace: str) -> None:
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise BadRequest(f"{url!r} is not a server's address.", hint="Write it as http://127.0.0.1:5000.")
@@ -65,6 +65,8 @@ class Http:
             "User-Agent": f"lockgate-sdk/{__version__}",
             "Accept": "application/json",
         }
+        if workspace:
+            headers[WORKSPACE_HEADER] = workspace
         # a proxy of the environment cannot reach this machine's own loopback
         trust_env = address.hostname not in _LOOPBACK
         # without TLS there is nothing to verify, and reading every known certificate takes a tenth of a second

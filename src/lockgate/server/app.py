@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lockgate.domain.errors import BadInput, Forbidden
 from lockgate.server import identity
 from lockgate.server.problems import explain
-from lockgate.server.registry.environment import AMBIENT, environment, refuse_unsupported
+from lockgate.server.registry.environment import AMBIENT, environment
 from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.wire.requests import PREFIX
 
@@ -32,25 +32,37 @@ def build(settings: Settings) -> App:
 
     Raises LockgateError where a person can do something about it.
     """
-    refuse_unsupported(os.environ)
-    artifacts = _artifacts(settings.artifacts)
+    from lockgate import wiring
+
+    told = mlflow_environment(settings)
     for name in AMBIENT:
         os.environ.pop(name, None)
     # MLflow reads its settings from the environment while it is imported, so this comes before anything that does so
-    os.environ.update(environment(database=settings.database, artifacts=artifacts, hosts=(settings.host,)))
+    os.environ.update(told)
+    os.environ.update(wiring.webhook_environment(settings))
     with warnings.catch_warnings():
         # MLflow still mounts its Flask part with starlette's deprecated bridge, which is nothing an operator can mend
         warnings.simplefilter("ignore")
-        from lockgate.server.registry import mlflow_app
-    from lockgate import wiring
+        from lockgate.server.registry import mlflow_app, workspaces
 
     node = wiring.Node(settings, "server")
-    wiring.govern_registry(node, who=identity.caller, explain=explain, say=log.info)
+    wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
     inner = mlflow_app.load(settings.database)
-    routes = Routes(_api(node, settings), _governed(inner, node.ports, settings.transition_wait))
+    routes = workspaces.Workspaces(Routes(_api(node, settings), _governed(inner, node.ports, settings)))
     # a million objects of MLflow's that live as long as the process: walking them costs pauses, and seconds at the stop
     gc.freeze()
     return routes
+
+
+def mlflow_environment(settings: Settings) -> dict[str, str]:
+    """What MLflow's code is told by its environment. Raises BadInput when the artifacts' folder cannot be made."""
+    return environment(
+        settings.database,
+        _artifacts(settings.artifacts),
+        hosts=(settings.host,),
+        workspaces=settings.workspaces,
+        routers=settings.mlflow_routers,
+    )
 
 
 class Routes:
@@ -69,7 +81,7 @@ class Routes:
             await self._mlflow(scope, receive, send)
 
 
-def _governed(mlflow_app: App, ports: Ports, wait: float) -> App:
+def _governed(mlflow_app: App, ports: Ports, settings: Settings) -> App:
     from lockgate.server.registry.gatekeeper import Gatekeeper
     from lockgate.server.registry.routes import NativeRoutes
     from lockgate.usecases import registry
@@ -77,7 +89,11 @@ def _governed(mlflow_app: App, ports: Ports, wait: float) -> App:
     def refused(route: str, error: Forbidden) -> None:
         registry.refused(ports, "", route, identity.caller(), error)
 
-    return Gatekeeper(NativeRoutes(mlflow_app, ports, wait), refused)
+    def called(router: str, route: str) -> None:
+        registry.router_called(ports, router, route, identity.caller())
+
+    native = NativeRoutes(mlflow_app, ports, settings.transition_wait)
+    return Gatekeeper(native, refused=refused, called=called, opened=settings.mlflow_routers)
 
 
 def _api(node: Node, settings: Settings) -> App:

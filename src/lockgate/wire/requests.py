@@ -13,6 +13,9 @@ USER_HEADER = "X-Lockgate-User"
 # The door the caller came through, for the record: api, sdk or cli.
 VIA_HEADER = "X-Lockgate-Via"
 
+# The workspace of MLflow's that the request is about, as MLflow's own clients name it.
+WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
+
 # read by what writes the API's description: there is no other field
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def spawn(folder: Path, *, port: int, policy: str = "", workers: int = 1) -> Running:
-    """Start the server; it may not be ready yet."""
+def spawn(
+    folder: Path, *, port: int, policy: str = "", workers: int = 1, more: Mapping[str, str] | None = None
+) -> Running:
+    """Start the server, with `more` in its environment; it may not be ready yet."""
     folder.mkdir(parents=True, exist_ok=True)
     script, log = folder / "serve.py", folder / "server.log"
     script.write_text(SERVE)
@@ -62,7 +64,7 @@ def spawn(folder: Path, *, port: int, policy: str = "", workers: int = 1) -> Run
     told = [str(folder / "home"), str(port), str(policy_file) if policy else "", str(workers)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, str(script), *told], stdout=out, stderr=out, env=kept)
+        process = subprocess.Popen([sys.executable, str(script), *told], stdout=out, stderr=out, env={**kept, **(more or {})})
     return Running(f"http://localhost:{port}", folder / "home", process, log)
 
 
@@ -77,9 +79,11 @@ def stop(running: Running) -> int:
 
 
 @contextlib.contextmanager
-def server(folder: Path, *, policy: str = "", workers: int = 1) -> Iterator[Running]:
+def server(
+    folder: Path, *, policy: str = "", workers: int = 1, more: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """A server that is ready; stopped at the end of the block."""
-    running = spawn(folder, port=free_port(), policy=policy, workers=workers)
+    running = spawn(folder, port=free_port(), policy=policy, workers=workers, more=more)
     try:
         began = time.monotonic()
         until_answers(running, "/health")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
-from lockgate.domain.errors import BadInput
+from lockgate.config import Router
 from lockgate.server.limits import LOOPBACK_NAMES
 
 ARTIFACT_ROOT = "mlflow-artifacts:/"
-WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
 # left over in a shell, these would make the server process a client of another registry, or of itself
-AMBIENT = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "_MLFLOW_SERVER_REGISTRY_STORE", "_MLFLOW_STATIC_PREFIX")
+AMBIENT = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_WORKSPACE",
+    "MLFLOW_WORKSPACE_STORE_URI",
+    "_MLFLOW_SERVER_REGISTRY_STORE",
+    "_MLFLOW_STATIC_PREFIX",
+)
 
 
-def environment(*, database: str, artifacts: str, hosts: Iterable[str]) -> dict[str, str]:
-    """Variables and their values. Telemetry, jobs and the assistant's remote mode are off."""
+def environment(
+    database: str, artifacts: str, *, hosts: Iterable[str], workspaces: bool, routers: Collection[Router] = ()
+) -> dict[str, str]:
+    """Variables and their values. Telemetry and the assistant's remote mode are off; jobs are unless opened."""
     names = sorted({*LOOPBACK_NAMES, *hosts})
     return {
         "_MLFLOW_SERVER_FILE_STORE": database,
@@ -24,20 +32,12 @@ def environment(*, database: str, artifacts: str, hosts: Iterable[str]) -> dict[
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_IN_JOB_EXECUTOR": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(pattern for name in names for pattern in _patterns(name)),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true" if Router.JOBS in routers else "false",
         "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
+        "MLFLOW_ENABLE_WORKSPACES": "true" if workspaces else "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
-
-
-def refuse_unsupported(ambient: Mapping[str, str]) -> None:
-    """Raises BadInput when MLflow's workspaces are switched on: this release governs the default one only."""
-    if ambient.get(WORKSPACES, "").strip().lower() in ("true", "1"):
-        raise BadInput(
-            f"{WORKSPACES} is set, and this release governs MLflow's default workspace only.",
-            hint=f"Start it without {WORKSPACES}.",
-        )
 
 
 def _patterns(name: str) -> tuple[str, str]:
