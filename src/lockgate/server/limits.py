@@ -14,7 +14,7 @@ from lockgate.server.problems import Problem
 from lockgate.server.replies import App, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # whatever has another name may change something
 FORWARDED = re.compile(rb"^(forwarded|x-forwarded-.+|x-real-ip|x-original-.+)$")
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ARTIFACT_UPLOAD = re.compile(r"^/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
@@ -56,7 +56,7 @@ class Doors:
                     "trusts none while it has no users. Connect to it directly, or have the proxy drop that header.",
                 )
         origin = replies.header(scope, b"origin")
-        if scope["method"] in CHANGING and origin is not None and not _same_origin(origin.decode("latin-1"), hosts[0]):
+        if scope["method"] not in SAFE and origin is not None and not _same_origin(origin.decode("latin-1"), hosts[0]):
             page = origin.decode("latin-1")[:200]
             return Problem(403, "PERMISSION_DENIED", f"A page of {page!r} may not change anything here.")
         return None
@@ -75,7 +75,7 @@ class Size:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         patient = self._patient(receive)
-        if scope["method"] not in CHANGING or (scope["method"] == "PUT" and ARTIFACT_UPLOAD.match(scope["path"])):
+        if _has_no_body(scope) or (scope["method"] == "PUT" and ARTIFACT_UPLOAD.match(scope["path"])):
             await self._app(scope, patient, send)
             return
         length = replies.header(scope, b"content-length")
@@ -133,6 +133,13 @@ def bare_host(written: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]
+
+
+def _has_no_body(scope: Scope) -> bool:
+    # a GET with a body is read like any other request with one
+    if scope["method"] not in SAFE:
+        return False
+    return all(key not in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
 
 
 def _is_wildcard(host: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from lockgate.domain.errors import Conflict, LockgateError
-from lockgate.server import logs
+from lockgate.server import jobs, logs
 from lockgate.server.front import Front
 from lockgate.server.replies import App
 
@@ -58,7 +58,7 @@ def serve(
     """
     logs.speak()
     listener = listen(settings.host, settings.port)
-    with contextlib.closing(listener):
+    with contextlib.closing(listener), jobs.runner(settings):
         opened(listener.getsockname()[1])
         if settings.workers > 1:
             from lockgate.server.workers import run_all

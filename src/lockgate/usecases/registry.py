@@ -249,6 +249,18 @@ def webhook_changed(work: Work, action: str, who: Who, at: datetime) -> None:
     work.record.write(Entry(action, who, at))
 
 
+def workspace_changed(work: Work, action: str, workspace: str, who: Who, at: datetime) -> None:
+    """One of MLflow's workspaces was made, changed or deleted."""
+    work.record.write(Entry(action, who, at, detail={"workspace": workspace}))
+
+
+def router_called(ports: Ports, router: str, action: str, who: Who) -> None:
+    """Put a call through one of MLflow's opened routers on the record, in a transaction of its own before the call."""
+    detail: dict[str, Plain] = {"router": router, "asked": action}
+    with ports.store.writing(None) as work:
+        work.record.write(Entry("router:called", who, ports.clock.now(), detail=detail))
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,85 +1,78 @@
-"""Which of MLflow's routes are open: unknown ways to change the registry are refused, and some routers are off."""
+"""Which of MLflow's routes are open: a change by a way that nobody has read is refused, and some routers are off."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+import anyio.to_thread
+
+from lockgate.config import Router
 from lockgate.domain.errors import Forbidden
 from lockgate.server import replies
-from lockgate.server.limits import CHANGING
-from lockgate.server.problems import explain
+from lockgate.server.limits import SAFE
+from lockgate.server.problems import Problem, explain
+from lockgate.server.registry import known_routes
+from lockgate.server.registry.known_routes import KNOWN as KNOWN
+from lockgate.server.registry.known_routes import Changes
 from lockgate.server.replies import App, Receive, Scope, Send
 
-# every route of MLflow 3.17 that changes the registry, beneath registered-models and model-versions; each ends in a
-# mutator of the governed store
-KNOWN = frozenset(
-    {
-        ("POST", "registered-models/create"),
-        ("PATCH", "registered-models/update"),
-        ("POST", "registered-models/rename"),
-        ("DELETE", "registered-models/delete"),
-        ("POST", "registered-models/get-latest-versions"),
-        ("POST", "registered-models/set-tag"),
-        ("DELETE", "registered-models/delete-tag"),
-        ("POST", "registered-models/alias"),
-        ("DELETE", "registered-models/alias"),
-        ("POST", "model-versions/create"),
-        ("PATCH", "model-versions/update"),
-        ("POST", "model-versions/transition-stage"),
-        ("DELETE", "model-versions/delete"),
-        ("POST", "model-versions/set-tag"),
-        ("DELETE", "model-versions/delete-tag"),
-    }
-)
-_REGISTRY = re.compile(
-    r"^/(ajax-)?api/\d+\.\d+/(mlflow/|preview/)*"
-    r"(?P<rest>(registered-models|model-versions|registered_models|model_versions|unity-catalog)(/.*)?)$"
-)
-_OFF = re.compile(
-    r"^/(ajax-)?(api/\d+\.\d+/mlflow/(assistant|gateway|gateway-proxy|mcp-servers|mcp|jobs|scorer|prompt-optimization)|api/\d+\.\d+/jobs"
-    r"|api/\d+\.\d+/mlflow/(issues|genai/evaluate)/invoke)(/|$)"
-    r"|^/gateway(/|$)"
-)
-_WORKSPACES = re.compile(r"^/(ajax-)?api/\d+\.\d+/mlflow/workspaces(/|$)")
-_SLASHES = re.compile(r"/{2,}")
-
-Refusal = Callable[[str, Forbidden], None]
+LONGEST_TOLD = 200
 
 
 class Gatekeeper:
-    """Stands before MLflow's application. `refused` is told of each refused change, with the route and the reason."""
+    """Stands before MLflow's application. `opened` are the routers that are on.
 
-    def __init__(self, app: App, refused: Callable[[str, Forbidden], object]) -> None:
+    `refused` is told of each refused change, with the route and the reason; `called` of each call through an opened
+    router that can change something, before it goes on: what cannot be put on the record does not happen.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        refused: Callable[[str, Forbidden], object],
+        called: Callable[[str, str], object],
+        opened: Collection[Router] = (),
+    ) -> None:
         self._app = app
         self._refused = refused
+        self._called = called
+        self._opened = frozenset(opened)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = judge_route(scope["method"], scope["path"])
-        if refusal is None:
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] in CHANGING:
-            # off the loop: it is a transaction
-            import anyio.to_thread
+        method, path = scope["method"], scope["path"]
+        told = f"{method} {path[:LONGEST_TOLD]}"
+        match judge_route(method, path, self._opened):
+            case Forbidden() as refusal:
+                if method not in SAFE:
+                    # off the loop: it is a transaction
+                    await anyio.to_thread.run_sync(self._refused, told, refusal)
+                await replies.problem(send, explain(refusal))
+            case Problem() as unknown:
+                await replies.problem(send, unknown)
+            case None:
+                route = known_routes.find(method, path)
+                if route is not None and route.router is not None and route.changes is not Changes.NOTHING:
+                    await anyio.to_thread.run_sync(self._called, route.router.value, told)
+                await self._app(scope, receive, send)
 
-            await anyio.to_thread.run_sync(self._refused, f"{scope['method']} {scope['path'][:200]}", refusal)
-        await replies.problem(send, explain(refusal))
 
-
-def judge_route(method: str, path: str) -> Forbidden | None:
-    """Why this route is closed, or None when it is open."""
-    path = _SLASHES.sub("/", path)
-    if _OFF.match(path):
-        return Forbidden(f"{path} is off by default on this server.", hint="Run what you need of it beside Lockgate.")
-    if method not in CHANGING:
+def judge_route(method: str, path: str, opened: Collection[Router] = ()) -> Forbidden | Problem | None:
+    """None when the route is open. Else why it is closed, or what is told of a route that nobody knows."""
+    route = known_routes.find(method, path)
+    router = known_routes.router_of(path) if route is None else route.router
+    in_registry, path = known_routes.is_of_the_registry(path), path[:LONGEST_TOLD]
+    if router is not None and router not in opened:
+        return Forbidden(
+            f"{method} {path} is off by default on this server: it belongs to {router.value}.",
+            hint=f"Whoever runs the server opens it with --mlflow-routers {router.value}.",
+        )
+    if route is not None or method in SAFE:
         return None
-    if _WORKSPACES.match(path):
-        return Forbidden("MLflow's workspaces are off on this server.", hint="Use the default one.")
-    found = _REGISTRY.match(path)
-    if found is None or (method, found["rest"].rstrip("/")) in KNOWN:
-        return None
-    return Forbidden(
-        f"{method} {path} is no way to change the registry that Lockgate knows, so it is refused.",
-        hint="Look whether this server's MLflow release has the route you mean.",
-    )
+    if in_registry:
+        return Forbidden(
+            f"{method} {path} is no way to change the registry that Lockgate knows, so it is refused.",
+            hint="Look whether this server's MLflow release has the route you mean.",
+        )
+    # the code that MLflow's clients take for a server of another release, where some of them have another way
+    return Problem(404, "ENDPOINT_NOT_FOUND", f"There is no {method} {path} here: docs/reference/routes.md lists all.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import app
 
+from lockgate.server.registry import graphql
 from lockgate.server.registry.environment import ARTIFACT_ROOT
 
 # MLflow gives its loggers handlers of their own; in our process every line goes the way of ours
@@ -25,4 +27,5 @@ def load(database: str) -> Any:
     handlers.initialize_backend_stores(
         backend_store_uri=database, registry_store_uri=database, default_artifact_root=ARTIFACT_ROOT
     )
+    graphql.close_mutations(flask_app)
     return app
