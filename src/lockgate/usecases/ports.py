@@ -24,7 +24,7 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.adoption_ports import Adoption, Drift
-from lockgate.usecases.artifact_ports import Artifacts
+from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.webhook_ports import Webhooks
 
 
@@ -113,6 +113,11 @@ class Versions(Protocol):
 
     def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
         """The least recently entered first, so the last one is the primary."""
+
+    def newest_in_stage(self, model: str, stage: Stage) -> int | None:
+        """The version most recently promoted to the stage, however many there are; None when it is empty."""
+
+    def count(self, model: str) -> int: ...
 
     def register(
         self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
@@ -204,6 +209,9 @@ class Validations(Protocol):
 
     def of_model(self, model: str, limit: int = 100) -> Sequence[Validation]:
         """Newest first."""
+
+    def close_of_model(self, model: str, because: str, at: datetime) -> None:
+        """End those that are queued or running, whoever holds their lease: the model is about to go."""
 
 
 class Endpoints(Protocol):
@@ -297,6 +305,8 @@ class Work(Protocol):
     def webhooks(self) -> Webhooks: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def sources(self) -> Sources: ...
     @property
     def adoption(self) -> Adoption: ...
     @property

@@ -9,9 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    union_all,
+    update,
+)
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.dialects import insert_or_replace
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Metric
 from lockgate.domain.stages import Stage
@@ -35,13 +50,15 @@ class SqlCatalog:
     def __init__(self, connection: Connection, workspace: str) -> None:
         self._connection = connection
         self._workspace = workspace
+        # what this transaction has read and not written since: one promotion asks for it several times
+        self._read: dict[VersionRef, CatalogVersion | None] = {}
 
     def has_model(self, model: str) -> bool:
-        return self._one(mlflow.registered_models, name=model) is not None
+        return self._connection.execute(_HAS_MODEL, {"workspace": self._workspace, "name": model}).first() is not None
 
     def is_prompt(self, model: str) -> bool:
-        found = self._one(mlflow.registered_model_tags, name=model, key=mlflow.IS_PROMPT)
-        return found is not None and str(found.value).lower() == "true"
+        value = self._connection.execute(_IS_PROMPT, {"workspace": self._workspace, "name": model}).scalar()
+        return value is not None and str(value).lower() == "true"
 
     def models(self) -> Sequence[str]:
         table, tags = mlflow.registered_models.c, mlflow.registered_model_tags.c
@@ -55,8 +72,9 @@ class SqlCatalog:
         return sorted(found.scalars())
 
     def version(self, ref: VersionRef) -> CatalogVersion | None:
-        here = mlflow.model_versions.c.version == ref.version
-        return next(iter(self._versions(ref.model, here)), None)
+        if ref not in self._read:
+            self._read[ref] = self._version(ref)
+        return self._read[ref]
 
     def versions(self, model: str) -> Sequence[CatalogVersion]:
         return self._versions(model)
@@ -70,19 +88,34 @@ class SqlCatalog:
         return {**found, **(self._logged_model_metrics(logged["id"]) if logged else {})}
 
     def set_stage(self, ref: VersionRef, stage: Stage, at: datetime) -> None:
-        now = (at - _EPOCH) // _MILLISECOND
-        here = self._here(mlflow.model_versions, name=ref.model, version=ref.version)
-        values = {"current_stage": stage.value, "last_updated_time": now}
-        if self._connection.execute(update(mlflow.model_versions).where(here).values(values)).rowcount == 0:
+        self._read.pop(ref, None)
+        here = {"of": self._workspace, "named": ref.model, "at": (at - _EPOCH) // _MILLISECOND}
+        there = {**here, "number": ref.version, "stage": stage.value}
+        if self._connection.execute(_SET_STAGE, there).rowcount == 0:
             raise NotFound(f"There is no version {ref} in the registry.", hint=f"lockgate status {ref.model}")
-        here = self._here(mlflow.registered_models, name=ref.model)
-        self._connection.execute(update(mlflow.registered_models).where(here).values(last_updated_time=now))
+        self._connection.execute(_TOUCH_MODEL, here)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        self._read.clear()
         self._set(mlflow.registered_model_aliases, {"name": model, "alias": alias}, "version", version)
 
     def set_tag(self, ref: VersionRef, key: str, value: str | None) -> None:
+        self._read.pop(ref, None)
         self._set(mlflow.model_version_tags, {"name": ref.model, "version": ref.version, "key": key}, "value", value)
+
+    def _version(self, ref: VersionRef) -> CatalogVersion | None:
+        here = {"workspace": self._workspace, "name": ref.model, "version": ref.version}
+        row = self._connection.execute(_VERSION, here).first()
+        if row is None or row.current_stage == mlflow.DELETED:
+            return None
+        tags: dict[str, str] = {}
+        aliases: list[str] = []
+        for alias, key, value in self._connection.execute(_TAGS_AND_ALIASES, here):
+            if alias is None:
+                tags[key] = value or ""
+            else:
+                aliases.append(alias)
+        return _catalog_version(row, tags, sorted(aliases))
 
     def _versions(self, model: str, *also: ColumnElement[bool]) -> list[CatalogVersion]:
         table = mlflow.model_versions
@@ -90,13 +123,12 @@ class SqlCatalog:
         rows = self._connection.execute(select(table).where(here).order_by(table.c.version.desc())).all()
         if not rows:
             return []
-        only = rows[0].version if len(rows) == 1 else None
-        tags, aliases = self._tags(model, only), self._aliases(model)
+        tags, aliases = self._tags(model), self._aliases(model)
         return [_catalog_version(row, tags[row.version], aliases[row.version]) for row in rows]
 
-    def _tags(self, model: str, version: int | None) -> dict[int, dict[str, str]]:
+    def _tags(self, model: str) -> dict[int, dict[str, str]]:
         table = mlflow.model_version_tags
-        here = self._here(table, name=model) if version is None else self._here(table, name=model, version=version)
+        here = self._here(table, name=model)
         found: dict[int, dict[str, str]] = defaultdict(dict)
         for row in self._connection.execute(select(table.c.version, table.c.key, table.c.value).where(here)):
             found[row.version][row.key] = row.value or ""
@@ -142,11 +174,48 @@ class SqlCatalog:
 
     def _set(self, table: Table, key: Mapping[str, Any], column: str, value: Any) -> None:
         """Write one value under its key, or remove it with None."""
-        here = self._here(table, **key)
         if value is None:
-            self._connection.execute(delete(table).where(here))
-        elif self._connection.execute(update(table).where(here).values({column: value})).rowcount == 0:
-            self._connection.execute(insert(table).values({"workspace": self._workspace, **key, column: value}))
+            self._connection.execute(delete(table).where(self._here(table, **key)))
+        else:
+            row = {"workspace": self._workspace, **key, column: value}
+            self._connection.execute(insert_or_replace(self._connection, table, column), row)
+
+
+def _this(table: Table, *columns: str) -> ColumnElement[bool]:
+    return and_(*(table.c[column] == bindparam(column) for column in columns))
+
+
+# Made once: making a statement takes longer than running it. The names of the values are those of the columns; where
+# a column is written as well, it has to be another.
+_HAS_MODEL = select(mlflow.registered_models.c.name).where(_this(mlflow.registered_models, "workspace", "name"))
+_IS_PROMPT = select(mlflow.registered_model_tags.c.value).where(
+    _this(mlflow.registered_model_tags, "workspace", "name"), mlflow.registered_model_tags.c.key == mlflow.IS_PROMPT
+)
+_VERSION = select(mlflow.model_versions).where(_this(mlflow.model_versions, "workspace", "name", "version"))
+_TAGS_AND_ALIASES = union_all(
+    select(null().label("alias"), mlflow.model_version_tags.c.key, mlflow.model_version_tags.c.value).where(
+        _this(mlflow.model_version_tags, "workspace", "name", "version")
+    ),
+    select(mlflow.registered_model_aliases.c.alias, null().label("key"), null().label("value")).where(
+        _this(mlflow.registered_model_aliases, "workspace", "name", "version")
+    ),
+)
+_SET_STAGE = (
+    update(mlflow.model_versions)
+    .where(
+        mlflow.model_versions.c.workspace == bindparam("of"),
+        mlflow.model_versions.c.name == bindparam("named"),
+        mlflow.model_versions.c.version == bindparam("number"),
+    )
+    .values(current_stage=bindparam("stage"), last_updated_time=bindparam("at"))
+)
+_TOUCH_MODEL = (
+    update(mlflow.registered_models)
+    .where(
+        mlflow.registered_models.c.workspace == bindparam("of"), mlflow.registered_models.c.name == bindparam("named")
+    )
+    .values(last_updated_time=bindparam("at"))
+)
 
 
 def _catalog_version(row: Row[Any], tags: Mapping[str, str], aliases: Iterable[str]) -> CatalogVersion:

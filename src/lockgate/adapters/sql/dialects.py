@@ -31,6 +31,7 @@ READING = "read"
 WRITING = "write"
 
 _MIGRATION_LOCK = 0x10C6A7E  # any number that nobody else takes
+_NAMES = 0x10C6  # the first half of the locks on names; a lock in two halves meets none that is whole
 
 
 def is_sqlite(connection: Connection | Engine) -> bool:
@@ -56,6 +57,21 @@ def hold_rows(connection: Connection, rows: Select[Any]) -> None:
         connection.execute(rows.with_for_update())
 
 
+def hold_rows_of(connection: Connection, rows: Select[Any]) -> Select[Any]:
+    """The question that also locks the rows it finds, until the transaction ends. On SQLite the file is ours already.
+
+    A question that is asked often should be made once: making it takes longer than asking it.
+    """
+    if is_sqlite(connection):
+        return rows
+    if rows not in _HELD:
+        _HELD[rows] = rows.with_for_update()
+    return _HELD[rows]
+
+
+_HELD: dict[Select[Any], Select[Any]] = {}
+
+
 def hold_file(connection: Connection) -> None:
     """Take SQLite's write lock in a transaction somebody else began and has not read in; nothing on PostgreSQL."""
     if not is_sqlite(connection):
@@ -66,6 +82,15 @@ def hold_file(connection: Connection) -> None:
         connection.execute(update(chains).where(chains.c.chain == "").values(number=0))
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def hold_name(connection: Connection, name: str) -> None:
+    """Lock a name that no row bears, until the transaction ends. On SQLite the whole file is ours already.
+
+    Two names may share a lock: then one waits for the other for no reason, which does no harm.
+    """
+    if not is_sqlite(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(_NAMES, func.hashtext(name))))
 
 
 def hold_migrations(connection: Connection) -> None:
@@ -91,8 +116,27 @@ def insert_if_new(
     Not by catching the error: on PostgreSQL that would end the transaction.
     """
     build = sqlite.insert if is_sqlite(connection) else postgresql.insert
-    added = build(table).values(**values).on_conflict_do_nothing(index_elements=unique, index_where=where)
-    return connection.execute(added).rowcount == 1
+    written = (build, table, *(column.name for column in unique), where is None)
+    if written not in _WRITTEN:
+        added = build(table).on_conflict_do_nothing(index_elements=unique, index_where=where)
+        # where a number is fetched that PostgreSQL gave the row, or the cursor is closed early, the count is lost
+        _WRITTEN[written] = added.inline().execution_options(preserve_rowcount=True)
+    return connection.execute(_WRITTEN[written], dict(values)).rowcount == 1
+
+
+def insert_or_replace(connection: Connection, table: Table, column: str) -> Any:
+    """The statement that writes a row, or this one column of it where a row with its primary key is there."""
+    build = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    written = (build, table, column)
+    if written not in _WRITTEN:
+        new = build(table)
+        keys = list(table.primary_key.columns)
+        _WRITTEN[written] = new.on_conflict_do_update(index_elements=keys, set_={column: new.excluded[column]})
+    return _WRITTEN[written]
+
+
+# statements made once: making one takes longer than running it
+_WRITTEN: dict[Any, Any] = {}
 
 
 def now(connection: Connection) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, update
 
 from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.names import Names
@@ -24,8 +24,8 @@ class SqlEndpoints:
         self._names = names
 
     def get(self, environment: str, model: str) -> Endpoint | None:
-        here = (endpoints.c.environment == environment, endpoints.c.model_id == self._names.key(model), NOT_RETIRED)
-        return next(iter(self.where(*here)), None)
+        here = {"environment": environment, "model_id": self._names.key(model)}
+        return next(iter(self._endpoints(_OF_ENVIRONMENT, here)), None)
 
     def by_id(self, id: str) -> Endpoint | None:
         return next(iter(self.where(endpoints.c.id == id)), None)
@@ -34,7 +34,7 @@ class SqlEndpoints:
         return self.where(NOT_RETIRED)
 
     def of_model(self, model: str) -> Sequence[Endpoint]:
-        return self.where(endpoints.c.model_id == self._names.key(model), NOT_RETIRED)
+        return self._endpoints(_OF_MODEL, {"model_id": self._names.key(model)})
 
     def create(self, id: str, environment: str, model: str, at: datetime) -> Endpoint:
         """Add a pending one; the environment's present endpoint of that model, if there is one, is given instead."""
@@ -104,11 +104,12 @@ class SqlEndpoints:
 
     def everywhere(self, *here: ColumnElement[bool]) -> list[Endpoint]:
         """As `where`, in all workspaces: an agent serves them all."""
-        joined = select(endpoints, models.c.name.label("model")).join(models, models.c.id == endpoints.c.model_id)
-        ordered = joined.where(*here)
-        rows = self._connection.execute(ordered.order_by(endpoints.c.environment, models.c.name, endpoints.c.id)).all()
-        wanted = {id for row in rows for id in (row.release, row.candidate) if id is not None}
-        serving = self._releases(wanted) if wanted else {}
+        return self._endpoints(_ROWS.where(*here), {})
+
+    def _endpoints(self, wanted: Select[Any], values: dict[str, Any]) -> list[Endpoint]:
+        rows = self._connection.execute(wanted, values).all()
+        ids = {id for row in rows for id in (row.release, row.candidate) if id is not None}
+        serving = self._releases(ids) if ids else {}
         return [endpoint_of(row, serving) for row in rows]
 
     def _releases(self, ids: set[str]) -> dict[str, Release]:
@@ -132,3 +133,13 @@ class SqlEndpoints:
 
 def _release_rows() -> Select[Any]:
     return select(releases, models.c.name.label("model")).join(models, models.c.id == releases.c.model_id)
+
+
+# made once: making a statement takes longer than running it
+_ROWS = (
+    select(endpoints, models.c.name.label("model"))
+    .join(models, models.c.id == endpoints.c.model_id)
+    .order_by(endpoints.c.environment, models.c.name, endpoints.c.id)
+)
+_OF_MODEL = _ROWS.where(endpoints.c.model_id == bindparam("model_id"), NOT_RETIRED)
+_OF_ENVIRONMENT = _OF_MODEL.where(endpoints.c.environment == bindparam("environment"))

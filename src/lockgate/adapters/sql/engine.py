@@ -94,5 +94,8 @@ def _on_connect(driver: Any, _record: object) -> None:
 def _on_begin(connection: Connection) -> None:
     """A writer takes the lock at once: one that began as a reader would be refused when somebody wrote meanwhile."""
     mode = connection.get_execution_options().get(BEGIN)
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if mode == READING else 'OFF'}")
+    query_only = "ON" if mode == READING else "OFF"
+    if connection.info.get("query_only") != query_only:  # it stays as it is for the life of the driver's connection
+        connection.exec_driver_sql(f"PRAGMA query_only = {query_only}")
+        connection.info["query_only"] = query_only
     connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == WRITING else "BEGIN")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_if_new
@@ -19,6 +19,12 @@ def chain_of(model_id: int | str) -> str:
     return f"model:{model_id}"
 
 
+# made once: making a statement takes longer than running it
+_LIVING = select(models.c.id).where(
+    models.c.workspace == bindparam("workspace"), models.c.name == bindparam("name"), LIVING_NAME
+)
+
+
 class Names:
     """Finds and keeps the rows of `lockgate_models` within one transaction and workspace."""
 
@@ -30,8 +36,7 @@ class Names:
     def id_of(self, model: str) -> int | None:
         """The row of the model that bears this name now, or None."""
         if model not in self._known:
-            here = (models.c.workspace == self.workspace, models.c.name == model, LIVING_NAME)
-            found = self._connection.execute(select(models.c.id).where(*here)).scalar()
+            found = self._connection.execute(_LIVING, {"workspace": self.workspace, "name": model}).scalar()
             if found is None:
                 return None
             self._known[model] = found

@@ -33,6 +33,9 @@ class ParsedPolicies:
         return self._by_digest.setdefault(digest, self._parse(text))
 
 
+_NEWEST = select(policies.c.digest).order_by(policies.c.id.desc()).limit(1)
+
+
 class SqlPolicies:
     """`Policies`. The newest row is in force; without one the built-in policy is.
 
@@ -43,15 +46,21 @@ class SqlPolicies:
         self._connection = connection
         self._parsed = parsed
         self._adoption = adoption
+        self._in_force: Policy | None = None
 
     def in_force(self) -> Policy:
-        digest = self._connection.execute(select(policies.c.digest).order_by(policies.c.id.desc()).limit(1)).scalar()
-        policy = self._parsed.known(digest) or self._parsed.read(digest, self.text())
-        return replace(policy, serves_unasked=False) if self._adoption.begun() == ADOPTED else policy
+        """The same one throughout the transaction."""
+        if self._in_force is None:
+            digest = self._connection.execute(_NEWEST).scalar()
+            policy = self._parsed.known(digest) or self._parsed.read(digest, self.text())
+            adopted = self._adoption.begun() == ADOPTED
+            self._in_force = replace(policy, serves_unasked=False) if adopted else policy
+        return self._in_force
 
     def text(self) -> str | None:
         return self._connection.execute(select(policies.c.text).order_by(policies.c.id.desc()).limit(1)).scalar()
 
     def apply(self, text: str, digest: str, who: Who, at: datetime) -> None:
+        self._in_force = None
         values = {"digest": digest, "text": text, **who_columns("applied_by", who), "applied_at": at}
         self._connection.execute(insert(policies).values(values))

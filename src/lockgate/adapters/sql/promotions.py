@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, update
 
 from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.leases import Now, leased
@@ -52,16 +52,15 @@ class SqlPromotions:
         return Claim(promotion.id, claimed_by, 1, self._names.workspace) if claimed_by is not None else None
 
     def get(self, id: str) -> Promotion | None:
-        return self._first(promotion_rows().where(promotions.c.id == id, models.c.workspace == self._names.workspace))
+        return self._first(_BY_ID, {"id": id, "workspace": self._names.workspace})
 
     def open_for(self, ref: VersionRef, stage: Stage) -> Promotion | None:
-        here = (promotions.c.version == ref.version, promotions.c.stage == stage.value, OPEN_PROMOTION)
-        return self._first(promotion_rows().where(self._of(ref.model), *here))
+        here = {"model_id": self._names.key(ref.model), "version": ref.version, "stage": stage.value}
+        return self._first(_OPEN_FOR, here)
 
     def open_of_model(self, model: str) -> Sequence[Promotion]:
-        return self._all(
-            promotion_rows().where(self._of(model), OPEN_PROMOTION).order_by(promotions.c.asked_at, promotions.c.id)
-        )
+        found = self._connection.execute(_OPEN_OF_MODEL, {"model_id": self._names.key(model)})
+        return [promotion_of(row) for row in found]
 
     def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
         rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
@@ -92,9 +91,24 @@ class SqlPromotions:
     def _of(self, model: str) -> ColumnElement[bool]:
         return promotions.c.model_id == self._names.key(model)
 
-    def _first(self, rows: Select[Any]) -> Promotion | None:
-        row = self._connection.execute(rows).first()
+    def _first(self, rows: Select[Any], values: dict[str, Any]) -> Promotion | None:
+        row = self._connection.execute(rows, values).first()
         return None if row is None else promotion_of(row)
 
     def _all(self, rows: Select[Any]) -> list[Promotion]:
         return [promotion_of(row) for row in self._connection.execute(rows)]
+
+
+# made once: making a statement takes longer than running it
+_BY_ID = promotion_rows().where(promotions.c.id == bindparam("id"), models.c.workspace == bindparam("workspace"))
+_OPEN_OF_MODEL = (
+    promotion_rows()
+    .where(promotions.c.model_id == bindparam("model_id"), OPEN_PROMOTION)
+    .order_by(promotions.c.asked_at, promotions.c.id)
+)
+_OPEN_FOR = promotion_rows().where(
+    promotions.c.model_id == bindparam("model_id"),
+    promotions.c.version == bindparam("version"),
+    promotions.c.stage == bindparam("stage"),
+    OPEN_PROMOTION,
+)

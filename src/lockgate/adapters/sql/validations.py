@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from lockgate.adapters.sql.dialects import insert_if_new
+from lockgate.adapters.sql.leases import leased
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import validation_columns, validation_of
 from lockgate.adapters.sql.tables import OPEN_VALIDATION, models, validations
-from lockgate.domain.validation import Validation
+from lockgate.domain.validation import Validation, ValidationState
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.ports import AlreadyOpen
 
@@ -41,24 +43,47 @@ class SqlValidations:
             raise AlreadyOpen(f"{validation.ref} has an open validation")
 
     def get(self, id: str) -> Validation | None:
-        return self._first(validation_rows().where(validations.c.id == id, models.c.workspace == self._names.workspace))
+        return self._first(_BY_ID, {"id": id, "workspace": self._names.workspace})
 
     def open_for(self, ref: VersionRef) -> Validation | None:
-        return self._first(validation_rows().where(self._of(ref), OPEN_VALIDATION))
+        return self._first(_OPEN_FOR, self._of(ref))
 
     def latest(self, ref: VersionRef, digest: str | None = None) -> Validation | None:
-        newest = (validations.c.finished_at.desc(), validations.c.id.desc())
-        rows = validation_rows().where(self._of(ref), validations.c.finished_at.is_not(None)).order_by(*newest).limit(1)
-        return self._first(rows if digest is None else rows.where(validations.c.digest == digest))
+        if digest is None:
+            return self._first(_LATEST, self._of(ref))
+        return self._first(_LATEST_ON, {**self._of(ref), "digest": digest})
 
     def of_model(self, model: str, limit: int = 100) -> Sequence[Validation]:
         newest = (validations.c.asked_at.desc(), validations.c.id.desc())
         rows = validation_rows().where(validations.c.model_id == self._names.key(model)).order_by(*newest).limit(limit)
         return [validation_of(row) for row in self._connection.execute(rows)]
 
-    def _of(self, ref: VersionRef) -> ColumnElement[bool]:
-        return (validations.c.model_id == self._names.key(ref.model)) & (validations.c.version == ref.version)
+    def close_of_model(self, model: str, because: str, at: datetime) -> None:
+        values = {
+            "state": ValidationState.ERROR.value,
+            "because": because,
+            "finished_at": at,
+            "fence": validations.c.fence + 1,
+            **leased(None, None),
+        }
+        here = (validations.c.model_id == self._names.key(model), OPEN_VALIDATION)
+        self._connection.execute(update(validations).where(*here).values(values))
 
-    def _first(self, rows: Select[Any]) -> Validation | None:
-        row = self._connection.execute(rows).first()
+    def _of(self, ref: VersionRef) -> dict[str, Any]:
+        return {"model_id": self._names.key(ref.model), "version": ref.version}
+
+    def _first(self, rows: Select[Any], values: dict[str, Any]) -> Validation | None:
+        row = self._connection.execute(rows, values).first()
         return None if row is None else validation_of(row)
+
+
+# made once: making a statement takes longer than running it
+_BY_ID = validation_rows().where(validations.c.id == bindparam("id"), models.c.workspace == bindparam("workspace"))
+_OF_VERSION = validation_rows().where(
+    validations.c.model_id == bindparam("model_id"), validations.c.version == bindparam("version")
+)
+_OPEN_FOR = _OF_VERSION.where(OPEN_VALIDATION)
+_FINISHED = _OF_VERSION.where(validations.c.finished_at.is_not(None))
+_NEWEST_FIRST = (validations.c.finished_at.desc(), validations.c.id.desc())
+_LATEST = _FINISHED.order_by(*_NEWEST_FIRST).limit(1)
+_LATEST_ON = _FINISHED.where(validations.c.digest == bindparam("digest")).order_by(*_NEWEST_FIRST).limit(1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, insert, select, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.catalog import moment
@@ -15,6 +15,7 @@ from lockgate.adapters.sql.dialects import insert_if_new, now
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.policies import SqlPolicies
 from lockgate.adapters.sql.rows import who_columns, who_of
+from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import QUARANTINED, artifacts, stays, versions
 from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.evidence import Quarantine
@@ -37,15 +38,13 @@ class SqlVersions:
         self._names = names
         self._policies = policies
         self._writable = writable
+        # what this transaction has read and not written since: one promotion asks for it several times
+        self._read: dict[VersionRef, Lifecycle | None] = {}
 
     def get(self, ref: VersionRef) -> Lifecycle | None:
-        model_id = self._names.id_of(ref.model)
-        if model_id is not None:
-            here = and_(versions.c.model_id == model_id, versions.c.version == ref.version)
-            row = self._connection.execute(select(versions).where(here)).first()
-            if row is not None:
-                return None if row.deleted_at is not None else _lifecycle(ref.model, row)
-        return next(iter(self._adopt(ref.model, mlflow.model_versions.c.version == ref.version)), None)
+        if ref not in self._read:
+            self._read[ref] = self._get(ref)
+        return self._read[ref]
 
     def of_model(self, model: str) -> Sequence[Lifecycle]:
         found = [*self._adopt(model), *self._stored(model)]
@@ -55,8 +54,24 @@ class SqlVersions:
         column = mlflow.model_versions.c.current_stage
         told = column.is_(None) | (column == stage.value) if stage is Stage.NONE else column == stage.value
         adopted = [x for x in self._adopt(model, told) if x.stage is stage]
+        # what was deleted past Lockgate is nobody's primary, and no alias may name it
         stored = self._stored(model, versions.c.stage == stage.value, _there(self._names.workspace, model))
         return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
+
+    def newest_in_stage(self, model: str, stage: Stage) -> int | None:
+        self._adopt(model, _told(stage))
+        here = {
+            "model_id": self._names.key(model),
+            "stage": stage.value,
+            "workspace": self._names.workspace,
+            "name": model,
+        }
+        return self._connection.execute(_NEWEST_IN_STAGE, here).scalar()
+
+    def count(self, model: str) -> int:
+        self._adopt(model)
+        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None))
+        return int(self._connection.execute(select(func.count()).select_from(versions).where(*here)).scalar_one())
 
     def register(
         self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
@@ -64,25 +79,26 @@ class SqlVersions:
         self._store(Lifecycle(ref, stage, at, at, False, None, None, who, at, provenance))
 
     def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
-        here, there = self._require(ref)
-        if there.stage is stage:
-            self._connection.execute(update(versions).where(here).values(entered=at))
-            return
-        moved = {"stage": stage.value, "since": at, "entered": at, "is_primary": False}
-        self._connection.execute(update(versions).where(here).values(moved))
+        there = self._require(ref)
         model_id = self._names.ensure(ref.model)
-        self._end_stays(model_id, at, stays.c.version == ref.version)
+        here = {"of": model_id, "number": ref.version, "at": at}
+        self._read.pop(ref, None)
+        if there.stage is stage:
+            self._connection.execute(_ENTER_AGAIN, here)
+            return
+        self._connection.execute(_ENTER, {**here, "into": stage.value})
+        self._connection.execute(_END_STAY, here)
         self._begin_stay(model_id, ref.version, stage, at, promotion)
 
     def set_primary(self, model: str, stage: Stage, version: int | None) -> None:
-        here = and_(versions.c.model_id == self._names.ensure(model), versions.c.stage == stage.value)
-        is_it = versions.c.version == (version if version is not None else -1)
-        self._connection.execute(update(versions).where(here, versions.c.is_primary != is_it).values(is_primary=is_it))
+        self._read.clear()
+        here = {"of": self._names.ensure(model), "into": stage.value, "number": -1 if version is None else version}
+        self._connection.execute(_SET_PRIMARY, here)
 
     def pin(self, ref: VersionRef, manifest: Manifest, at: datetime) -> None:
-        here, there = self._require(ref)
-        if there.digest is not None:
+        if self._require(ref).digest is not None:
             return
+        here = self._row(ref)
         self._connection.execute(update(versions).where(here).values(digest=manifest.digest, pinned_at=at))
         key = {"model_id": self._names.ensure(ref.model), "version": ref.version}
         files = [{**key, "path": file.path, "size": file.size, "sha256": file.sha256} for file in manifest.files]
@@ -98,7 +114,8 @@ class SqlVersions:
         return Manifest.of(PinnedFile(row.path, row.size, row.sha256) for row in self._connection.execute(files))
 
     def quarantine(self, ref: VersionRef, quarantine: Quarantine | None) -> None:
-        here, _ = self._require(ref)
+        self._require(ref)
+        here = self._row(ref)
         at, reason = (quarantine.at, quarantine.reason) if quarantine else (None, None)
         self._connection.execute(update(versions).where(here).values(quarantined_at=at, quarantine_reason=reason))
 
@@ -110,10 +127,9 @@ class SqlVersions:
     def delete(self, ref: VersionRef, at: datetime) -> None:
         if self.get(ref) is None and self._names.id_of(ref.model) is None:
             return
-        model_id = self._names.ensure(ref.model)
-        here = (versions.c.model_id == model_id, versions.c.version == ref.version)
-        self._connection.execute(update(versions).where(*here).values(deleted_at=at, is_primary=False))
-        self._end_stays(model_id, at, stays.c.version == ref.version)
+        here = self._row(ref)
+        self._connection.execute(update(versions).where(here).values(deleted_at=at, is_primary=False))
+        self._connection.execute(_END_STAY, {"of": self._names.ensure(ref.model), "number": ref.version, "at": at})
 
     def add_model(self, model: str) -> None:
         """Begin the model's own row and audit chain; already there is no error."""
@@ -121,26 +137,43 @@ class SqlVersions:
 
     def rename_model(self, old: str, new: str) -> None:
         """Call the same model by its new name: versions, promotions and audit chain go along."""
+        self._read.clear()
         self._names.rename(old, new, now(self._connection))
+        SqlSources(self._connection, self._names.workspace).rename(old, new)
 
     def delete_model(self, model: str, at: datetime) -> None:
         """End every stay and let go of the name: a model made under it later starts with nothing."""
+        self._read.clear()
         model_id = self._names.let_go(model, at)
         if model_id is None:
             return
         living = (versions.c.model_id == model_id, versions.c.deleted_at.is_(None))
         self._connection.execute(update(versions).where(*living).values(deleted_at=at, is_primary=False))
-        self._end_stays(model_id, at)
+        present = (stays.c.model_id == model_id, stays.c.left_at.is_(None))
+        self._connection.execute(update(stays).where(*present).values(left_at=at))
 
     def _stored(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None), *also)
         return [_lifecycle(model, row) for row in self._connection.execute(select(versions).where(*here))]
 
-    def _require(self, ref: VersionRef) -> tuple[ColumnElement[bool], Lifecycle]:
+    def _get(self, ref: VersionRef) -> Lifecycle | None:
+        model_id = self._names.id_of(ref.model)
+        if model_id is not None:
+            row = self._connection.execute(_ROW, {"model_id": model_id, "version": ref.version}).first()
+            if row is not None:
+                return None if row.deleted_at is not None else _lifecycle(ref.model, row)
+        return next(iter(self._adopt(ref.model, mlflow.model_versions.c.version == ref.version)), None)
+
+    def _require(self, ref: VersionRef) -> Lifecycle:
         found = self.get(ref)
         if found is None:
             raise NotFound(f"There is no version {ref}.", hint=f"lockgate status {ref.model} lists the versions.")
-        return and_(versions.c.model_id == self._names.ensure(ref.model), versions.c.version == ref.version), found
+        return found
+
+    def _row(self, ref: VersionRef) -> ColumnElement[bool]:
+        """The condition of a row about to be written: what was read of it counts no more."""
+        self._read.pop(ref, None)
+        return and_(versions.c.model_id == self._names.ensure(ref.model), versions.c.version == ref.version)
 
     def _adopt(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         """The versions MLflow has and we have no row for, deleted or not; stored on the way where that may be."""
@@ -186,8 +219,10 @@ class SqlVersions:
             "registered_at": new.registered_at,
             "provenance": new.provenance,
         }
+        self._read.pop(new.ref, None)
         if insert_if_new(self._connection, versions, values, [versions.c.model_id, versions.c.version]):
             self._begin_stay(model_id, new.ref.version, new.stage, new.since, None)
+            SqlSources(self._connection, self._names.workspace).put(new.ref)
 
     def _begin_stay(self, model_id: int, version: int, stage: Stage, at: datetime, promotion: str | None) -> None:
         values = {
@@ -197,11 +232,13 @@ class SqlVersions:
             "entered_at": at,
             "promotion": promotion,
         }
-        self._connection.execute(insert(stays).values(values))
+        self._connection.execute(_INSERT_STAY, values)
 
-    def _end_stays(self, model_id: int, at: datetime, *also: ColumnElement[bool]) -> None:
-        present = (stays.c.model_id == model_id, stays.c.left_at.is_(None), *also)
-        self._connection.execute(update(stays).where(*present).values(left_at=at))
+
+def _told(stage: Stage) -> ColumnElement[bool]:
+    """What MLflow's column says of a version in that stage."""
+    column = mlflow.model_versions.c.current_stage
+    return column.is_(None) | (column == stage.value) if stage is Stage.NONE else column == stage.value
 
 
 def _there(workspace: Any, model: Any) -> ColumnElement[bool]:
@@ -213,6 +250,45 @@ def _there(workspace: Any, model: Any) -> ColumnElement[bool]:
         theirs.version == versions.c.version,
         theirs.current_stage.is_distinct_from(mlflow.DELETED),
     )
+
+
+# made once: making a statement takes longer than running it
+_THIS = and_(versions.c.model_id == bindparam("of"), versions.c.version == bindparam("number"))
+_ROW = select(versions).where(versions.c.model_id == bindparam("model_id"), versions.c.version == bindparam("version"))
+_NEWEST_IN_STAGE = (
+    select(versions.c.version)
+    .where(
+        versions.c.model_id == bindparam("model_id"),
+        versions.c.stage == bindparam("stage"),
+        versions.c.deleted_at.is_(None),
+        _there(bindparam("workspace"), bindparam("name")),
+    )
+    .order_by(versions.c.entered.desc(), versions.c.version.desc())
+    .limit(1)
+)
+_ENTER_AGAIN = update(versions).where(_THIS).values(entered=bindparam("at"))
+_ENTER = (
+    update(versions)
+    .where(_THIS)
+    .values(stage=bindparam("into"), since=bindparam("at"), entered=bindparam("at"), is_primary=False)
+)
+_END_STAY = (
+    update(stays)
+    .where(stays.c.model_id == bindparam("of"), stays.c.version == bindparam("number"), stays.c.left_at.is_(None))
+    .values(left_at=bindparam("at"))
+)
+_INSERT_STAY = insert(stays).inline()
+# the one that is and the one that will be, and nothing else of the stage, however many versions it holds
+_SET_PRIMARY = (
+    update(versions)
+    .where(
+        versions.c.model_id == bindparam("of"),
+        versions.c.stage == bindparam("into"),
+        versions.c.is_primary | (versions.c.version == bindparam("number")),
+        versions.c.is_primary != (versions.c.version == bindparam("number")),
+    )
+    .values(is_primary=versions.c.version == bindparam("number"))
+)
 
 
 def before_lockgate(row: Row[Any]) -> Lifecycle:
