@@ -110,6 +110,13 @@ logged_model_metrics = Table(
     Column("metric_value", Float(precision=53)),
 )
 
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_uuid", String(32), primary_key=True),
+    Column("artifact_uri", String(200)),
+)
+
 webhooks = Table(
     "webhooks",
     metadata,

@@ -49,13 +49,18 @@ def explained() -> Iterator[None]:
     except NoConnectionFree as e:
         raise Unavailable("Every connection to the database is taken.", hint="Try again in a moment.") from e
     except DBAPIError as e:
-        told = str(e.orig).lower()
-        for said, message, hint in _KNOWN:
-            if said in told:
-                raise Unavailable(message, hint=hint) from e
-        if isinstance(e, OperationalError) or e.connection_invalidated:
-            first = str(e.orig).strip().splitlines()[0]
-            raise Unavailable(
-                f"The database does not answer: {first}.", hint="Look whether it runs, then try again."
-            ) from e
-        raise
+        known = unavailable(e.orig, away=isinstance(e, OperationalError) or e.connection_invalidated)
+        if known is None:
+            raise
+        raise known from e
+
+
+def unavailable(said: object, *, away: bool) -> Unavailable | None:
+    """What a driver's error means; None when it is a mistake of ours. `away`: the database may not be there at all."""
+    told = str(said)
+    for words, message, hint in _KNOWN:
+        if words in told.lower():
+            return Unavailable(message, hint=hint)
+    first = next(iter(told.strip().splitlines()), "no reason given")
+    hint = "Look whether it runs, then try again."
+    return Unavailable(f"The database does not answer: {first}.", hint=hint) if away else None
