@@ -7,6 +7,7 @@ settling leaves a lease; whoever takes it over sends again, under the same id.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from time import monotonic
@@ -14,22 +15,36 @@ from time import monotonic
 import structlog
 
 from lockgate.domain.errors import LockgateError
+from lockgate.domain.webhooks import Delivery
 from lockgate.usecases.ports import LostClaim
-from lockgate.usecases.webhooks import Post
+from lockgate.usecases.webhook_ports import Deliveries, Outgoing
 
 log = structlog.get_logger("lockgate.controller")
 
 LOOK_SECONDS = 1.0
 CLEAN_SECONDS = 60.0
 MOST_THREADS = 64
-LEASE_MARGIN = timedelta(seconds=30)
+LEASE_MARGIN = timedelta(seconds=5)
 
 
 class Deliverer:
-    """`timeout` is how long one attempt may take, `keep` how long ended deliveries stay in the log."""
+    """`carry` makes one attempt and settles it: `timeout` is how long that may take.
 
-    def __init__(self, post: Post, *, timeout: timedelta, keep: timedelta) -> None:
-        self._post = post
+    `keep` is how long deliveries that ended stay in the log.
+    """
+
+    def __init__(
+        self,
+        queue: Deliveries,
+        owner: str,
+        carry: Callable[[Outgoing], Delivery],
+        *,
+        timeout: timedelta,
+        keep: timedelta,
+    ) -> None:
+        self._queue = queue
+        self._owner = owner
+        self._carry = carry
         self._lease = timeout + LEASE_MARGIN
         self._keep = keep
         self._busy: set[str] = set()
@@ -50,10 +65,10 @@ class Deliverer:
     def drain(self, webhook: str, stop: threading.Event) -> None:
         """Send what is due to one receiver, one after the other, until nothing is."""
         while not stop.is_set():
-            outgoing = self._post.queue.claim(webhook, self._post.ports.owner, self._lease)
+            outgoing = self._queue.claim(webhook, self._owner, self._lease)
             if outgoing is None:
                 return
-            after = self._post.carry(outgoing)
+            after = self._carry(outgoing)
             told = {"id": after.id, "event": after.event, "webhook": webhook, "attempt": after.attempts}
             log.info("delivery", **told, state=after.state.value, status=after.last_status, why=after.last_error)
 
@@ -68,12 +83,11 @@ class Deliverer:
             log.exception("bug")
 
     def _look(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:
-        queue = self._post.queue
-        owed = queue.look()
+        owed = self._queue.look()
         if owed.events:
-            while queue.share_out() and not stop.is_set():
+            while self._queue.share_out() and not stop.is_set():
                 pass
-            owed = queue.look()
+            owed = self._queue.look()
         for webhook in owed.webhooks:
             with self._lock:
                 if webhook in self._busy:
@@ -99,4 +113,4 @@ class Deliverer:
         if monotonic() < self._clean_at:
             return
         self._clean_at = monotonic() + CLEAN_SECONDS
-        self._post.queue.clean(self._keep)
+        self._queue.clean(self._keep)

@@ -23,6 +23,7 @@ from lockgate.usecases.ports import LostClaim, Ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lockgate.controller.deliveries import Deliverer
     from lockgate.domain.promotion import Claim
 
 log = structlog.get_logger("lockgate.controller")
@@ -35,9 +36,10 @@ AFTER_TROUBLE_SECONDS = 1.0
 class Controller:
     """Drives open promotions and queued validations through the use cases."""
 
-    def __init__(self, ports: Ports, sandbox: Sandbox) -> None:
+    def __init__(self, ports: Ports, sandbox: Sandbox, deliverer: Deliverer | None = None) -> None:
         self._ports = ports
         self._sandbox = sandbox
+        self._deliverer = deliverer
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. A step under way is finished; a validation under way is left to its lease."""
@@ -45,6 +47,8 @@ class Controller:
             threading.Thread(target=self._forever, args=(stop, step), name=name, daemon=True)
             for name, step in (("promotions", self.advance_one), ("validations", self.validate_one))
         ]
+        if self._deliverer is not None:
+            threads.append(threading.Thread(target=self._deliverer.run, args=(stop,), name="webhooks", daemon=True))
         for thread in threads:
             thread.start()
         stop.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 def run(settings: Settings) -> None:
     """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
+    from lockgate.controller.deliveries import Deliverer
     from lockgate.controller.loop import Controller
     from lockgate.wiring import Node
 
@@ -24,4 +26,12 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     node = Node(settings, "controller")
-    Controller(node.ports, node.sandbox).run(stop)
+    deliverer = Deliverer(
+        node.deliveries,
+        node.ports.owner,
+        # made at the first delivery: what it needs to sign and send is not for an idle controller to hold
+        lambda outgoing: node.post.carry(outgoing),
+        timeout=timedelta(seconds=settings.webhook_timeout),
+        keep=timedelta(days=settings.webhook_log_days),
+    )
+    Controller(node.ports, node.sandbox, deliverer).run(stop)

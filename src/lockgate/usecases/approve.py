@@ -18,7 +18,7 @@ from lockgate.domain.policy import ApprovalRule, Policy, StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Level
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import validate
+from lockgate.usecases import validate, webhooks
 from lockgate.usecases.gather import gather, inspect_artifacts
 from lockgate.usecases.ports import Ports, Work
 
@@ -219,9 +219,11 @@ def _write_tags(work: Work, request: ApprovalRequest) -> None:
                 "reviewed_at": last.at.isoformat(),
                 "rejection_reason": last.comment,
             }
-    work.catalog.set_tag(request.ref, REQUEST_TAG, json.dumps(told))
     approved = request.state is RequestState.APPROVED
-    work.catalog.set_tag(request.ref, APPROVED_TAG, "true" if approved else None)
+    for key, value in ((REQUEST_TAG, json.dumps(told)), (APPROVED_TAG, "true" if approved else None)):
+        work.catalog.set_tag(request.ref, key, value)
+        if approved or value is not None:
+            webhooks.tagged(work, request.ref.model, request.ref.version, key, value)
 
 
 def _parsed(value: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from lockgate.domain.promotion import Kind
 from lockgate.domain.serving import Endpoint, EndpointState
 from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import stages, validate
+from lockgate.usecases import stages, validate, webhooks
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.promote import Ask
 
@@ -52,12 +52,13 @@ def may_register_model(tags: Mapping[str, str]) -> None:
         raise _reserved_on_model(key)
 
 
-def model_registered(work: Work, change: Change, tags: Mapping[str, str]) -> None:
+def model_registered(work: Work, change: Change, tags: Mapping[str, str], description: str | None = None) -> None:
     """A new model, or a new prompt."""
     work.versions.add_model(change.model)
     prompt = work.catalog.is_prompt(change.model)
     detail: dict[str, Plain] = {"tags": _recorded(tags)} if tags else {}
     _write(work, change, "prompt:registered" if prompt else "model:registered", detail=detail)
+    webhooks.model_created(work, change.model, tags, description, change.at)
 
 
 def model_described(work: Work, change: Change, description: str | None) -> None:
@@ -83,10 +84,11 @@ def may_delete_model(work: Work, model: str) -> None:
 
 def model_deleted(work: Work, change: Change) -> None:
     """A model made under the same name later starts with nothing."""
-    _write(work, change, "model:deleted", detail={"versions": len(work.versions.of_model(change.model))})
+    _write(work, change, "model:deleted", detail={"versions": work.versions.count(change.model)})
     for endpoint in work.endpoints.of_model(change.model):
         if endpoint.state is not EndpointState.RETIRED:
             work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, "its model was deleted before it ever served")
+    work.validations.close_of_model(change.model, "its model was deleted", change.at)
     work.versions.delete_model(change.model, change.at)
 
 
@@ -192,6 +194,7 @@ def tagged(work: Work, change: Change, key: str, value: str | None, version: int
     _write(
         work, change, f"{subject}:untagged" if value is None else f"{subject}:tagged", version=version, detail=detail
     )
+    webhooks.tagged(work, change.model, version, key, value, change.at)
 
 
 # --- aliases and stages -----------------------------------------------------------------------------------------------
@@ -234,6 +237,7 @@ def alias_changed(work: Work, change: Change, alias: str, before: int | None, af
     _write(
         work, change, action, version=before if after is None else after, before=was, after=now, detail={"alias": alias}
     )
+    webhooks.alias_moved(work, change.model, alias, after, change.at)
 
 
 def may_transition_prompt(model: str, stage: Stage) -> None:

@@ -13,6 +13,7 @@ from lockgate.domain.policy import Policy
 from lockgate.domain.serving import EndpointState
 from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases import webhooks
 from lockgate.usecases.gather import lifecycle
 from lockgate.usecases.ports import Work
 
@@ -39,7 +40,9 @@ def enter(work: Work, policy: Policy, move: Move) -> None:
     left = lifecycle(work, move.ref).stage
     _place(work, move.ref, move.stage, move, move.why, action="version:transitioned")
     if move.stage is Stage.STAGING:
-        work.catalog.set_tag(move.ref, "staging_timestamp", move.at.isoformat())
+        entered = move.at.isoformat()
+        work.catalog.set_tag(move.ref, "staging_timestamp", entered)
+        webhooks.tagged(work, move.ref.model, move.ref.version, "staging_timestamp", entered, move.at)
     for stage in {move.stage, left} & GATED:
         follow(work, policy, move.ref.model, stage)
 
@@ -56,11 +59,11 @@ def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move)
 
 def follow(work: Work, policy: Policy, model: str, stage: Stage) -> None:
     """Point the stage's primary and protected alias at its most recently promoted version, or at nothing."""
-    inside = work.versions.in_stage(model, stage)
-    primary = inside[-1].ref.version if inside else None
+    primary = work.versions.newest_in_stage(model, stage)
     work.versions.set_primary(model, stage, primary)
     alias = policy.rules(model, stage).alias
     if alias:
+        webhooks.alias_follows(work, model, alias, primary)
         work.catalog.set_alias(model, alias, primary)
     environment = policy.environment_for(stage)
     endpoint = work.endpoints.get(environment.name, model) if environment else None

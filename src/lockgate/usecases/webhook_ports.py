@@ -20,8 +20,8 @@ class Webhooks(Protocol):
     def heard(self, event: str) -> bool:
         """Whether an active webhook hears that event. Costs one look in a transaction, however often it is asked."""
 
-    def owe(self, event: str, told: Mapping[str, Any], at: datetime) -> None:
-        """Owe the event to whoever hears it when it is sent; nothing is written when nobody does now."""
+    def owe(self, event: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
+        """Owe the event to whoever hears it when it is sent; nothing is written when nobody does. `at` None is now."""
 
     def all(self) -> Sequence[Webhook]:
         """By name; deleted ones left out."""

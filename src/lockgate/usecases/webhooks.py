@@ -15,6 +15,7 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, NotFound
 from lockgate.domain.identity import LOCKGATE, Who
+from lockgate.domain.versions import VersionRef
 from lockgate.domain.webhooks import (
     Attempt,
     Delivery,
@@ -70,7 +71,9 @@ def version_created(
     _tell(work, model, ("model_version.created", "prompt_version.created"), told, at)
 
 
-def tagged(work: Work, model: str, version: int | None, key: str, value: str | None, at: datetime) -> None:
+def tagged(
+    work: Work, model: str, version: int | None, key: str, value: str | None, at: datetime | None = None
+) -> None:
     """A tag was set, or deleted with None. For a model's own tags MLflow has no event, for a prompt's it has."""
     deed = "deleted" if value is None else "set"
     of_version = f"model_version_tag.{deed}", f"prompt_version_tag.{deed}"
@@ -80,7 +83,7 @@ def tagged(work: Work, model: str, version: int | None, key: str, value: str | N
     _tell(work, model, ("", f"prompt_tag.{deed}") if version is None else of_version, lambda _prompt: data, at)
 
 
-def alias_moved(work: Work, model: str, alias: str, version: int | None, at: datetime) -> None:
+def alias_moved(work: Work, model: str, alias: str, version: int | None, at: datetime | None = None) -> None:
     """An alias points at a version, or after None at nothing."""
     deed = "deleted" if version is None else "created"
     data: dict[str, Any] = {"name": model, "alias": alias}
@@ -88,8 +91,17 @@ def alias_moved(work: Work, model: str, alias: str, version: int | None, at: dat
     _tell(work, model, (f"model_version_alias.{deed}", f"prompt_alias.{deed}"), lambda _prompt: data, at)
 
 
+def alias_follows(work: Work, model: str, alias: str, version: int | None) -> None:
+    """A protected alias is about to follow its stage; where it points there already, nothing is told."""
+    if version is not None and work.webhooks.heard("model_version_alias.created"):
+        found = work.catalog.version(VersionRef(model, version))
+        if found is not None and alias in found.aliases:
+            return
+    alias_moved(work, model, alias, version)
+
+
 def _tell(
-    work: Work, model: str, names: tuple[str, str], told: Callable[[bool], Mapping[str, Any]], at: datetime
+    work: Work, model: str, names: tuple[str, str], told: Callable[[bool], Mapping[str, Any]], at: datetime | None
 ) -> None:
     # which of the two it is costs another look, and mostly nobody hears either
     if any(name and work.webhooks.heard(name) for name in names):

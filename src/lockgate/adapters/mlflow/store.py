@@ -33,7 +33,7 @@ from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.promotion import Kind
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import approve, promote, registry
+from lockgate.usecases import approve, promote, registry, webhooks
 from lockgate.usecases.ports import Work
 from lockgate.usecases.promote import Ask
 
@@ -63,7 +63,7 @@ class Governed(SqlAlchemyStore):
             name,
             "create model",
             allow=lambda _work, _connection: registry.may_register_model(told),
-            record=lambda work, _session: registry.model_registered(work, self._change(name), told),
+            record=lambda work, _session: registry.model_registered(work, self._change(name), told, description),
         ):
             return super().create_registered_model(name, tags, description, deployment_job_id)
 
@@ -136,7 +136,11 @@ class Governed(SqlAlchemyStore):
 
         def record(work: Work, session: Session) -> None:
             number = self._newest(session, name)
-            registry.version_registered(self._governance.ports, work, self._change(name), number, source)
+            change = self._change(name)
+            registry.version_registered(self._governance.ports, work, change, number, source)
+            webhooks.version_created(
+                work, name, number, told, source=source, run_id=run_id, description=description, at=change.at
+            )
 
         with self._changing(
             name,

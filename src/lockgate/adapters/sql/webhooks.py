@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.leases import Now
 from lockgate.adapters.sql.tables import WAITING_DELIVERY, deliveries, outbox, subscriptions
 from lockgate.domain.webhooks import Delivery, DeliveryState, Webhook, hears, merged
 
@@ -71,9 +72,10 @@ def has_webhooks(connection: Connection) -> bool:
 class SqlWebhooks:
     """`Webhooks` of one workspace."""
 
-    def __init__(self, connection: Connection, workspace: str) -> None:
+    def __init__(self, connection: Connection, workspace: str, now: Now) -> None:
         self._connection = connection
         self._workspace = workspace
+        self._now = now
         self._patterns: frozenset[str] | None = None
 
     def heard(self, event: str) -> bool:
@@ -81,9 +83,9 @@ class SqlWebhooks:
             self._patterns = self._listened_to()
         return hears(self._patterns, event)
 
-    def owe(self, event: str, told: Mapping[str, Any], at: datetime) -> None:
+    def owe(self, event: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
         if self.heard(event):
-            self._owe(event, json.dumps(told), at)
+            self._owe(event, json.dumps(told), at or self._now(self._connection))
 
     def owe_entry(self, action: str, text: str, at: datetime) -> None:
         """As `owe`, for an entry of the record in the text that was hashed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -95,6 +95,12 @@ class HttpSender:
         if not host or parts.username or parts.password:
             return "the address has no host, or a password in it"
         return ""
+
+
+def schemes(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The kinds of address that MLflow's own setting allows: https, where nothing is set."""
+    written = environment.get("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "")
+    return tuple(each.strip().lower() for each in written.split(",") if each.strip()) or ("https",)
 
 
 def retry_after(written: str, now: datetime) -> timedelta | None:

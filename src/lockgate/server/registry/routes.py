@@ -15,12 +15,10 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 from flask import Request
-from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 from mlflow.exceptions import MlflowException
 from mlflow.protos.model_registry_pb2 import SetRegisteredModelAlias, TransitionModelVersionStage
 from mlflow.server import handlers
 from mlflow.utils.proto_json_utils import message_to_json
-from mlflow.webhooks.types import ModelVersionAliasCreatedPayload
 from starlette.middleware.wsgi import build_environ
 
 from lockgate.domain.errors import BadInput, LockgateError
@@ -126,11 +124,6 @@ def _alias(request: Request) -> Wanted | None:
     ask = store.ask_for_alias(told.name, told.alias, told.version)
 
     def answer() -> str:
-        handlers.deliver_webhook(
-            event=WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED),
-            payload=ModelVersionAliasCreatedPayload(name=told.name, alias=told.alias, version=told.version),
-            store=store,
-        )
         return "{}"
 
     return None if ask is None else Wanted(ask, answer)
