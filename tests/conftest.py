@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests.databases import postgres as postgres_of_the_run
 from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, PostgresBackend, SqliteBackend
 from tests.databases.postgres import Postgres
+from tests.databases.reuse import Shelf
 
 # no deadline: a busy machine must not fail a property that holds
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,11 +58,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     server.drop_all()
 
 
+@pytest.fixture(scope="session")
+def _shelf(postgres: Postgres) -> Shelf:
+    return Shelf(postgres)
+
+
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
 def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """Gives new databases: `backend.fresh(Template.READY)`. A test that asks for it runs on both kinds."""
     if request.param == POSTGRESQL:
-        made: Backend = PostgresBackend(request.getfixturevalue("postgres"))
+        made: Backend = PostgresBackend(request.getfixturevalue("_shelf"))
     else:
         folder: Path = request.getfixturevalue("tmp_path")
         made = SqliteBackend(folder, postgres_of_the_run.shared_folder(tmp_path_factory))

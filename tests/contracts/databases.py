@@ -1,55 +1,13 @@
-"""Database files with MLflow's real tables, made once and copied for each test, and rows as MLflow writes them."""
+"""Rows as MLflow writes them."""
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, text
 
-from lockgate.adapters.sql.engine import make_engine
-
-_MAKE_MLFLOW_TABLES = """
-import sys
-from sqlalchemy import create_engine
-from mlflow.store.db.utils import _initialize_tables
-engine = create_engine(sys.argv[1])
-_initialize_tables(engine)
-engine.dispose()
-"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file holding MLflow's tables and no row: made by MLflow itself, once for all workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    # under xdist every worker has a folder of its own inside one of the run
-    shared = base.parent if base.name.startswith("popen-") else base
-    made = shared / "mlflow-tables.db"
-    with (shared / "mlflow-tables.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            making = shared / "mlflow-tables.making.db"
-            making.unlink(missing_ok=True)
-            # the file is ours first, as when `lockgate up` makes a new one
-            make_engine(f"sqlite:///{making}").dispose()
-            command = [sys.executable, "-W", "ignore", "-c", _MAKE_MLFLOW_TABLES, f"sqlite:///{making}"]
-            subprocess.run(command, check=True, timeout=110, capture_output=True)
-            making.rename(made)
-    return made
-
-
-def copy_of(template: Path, folder: Path) -> Path:
-    """A database of the test's own."""
-    path = folder / "lockgate.db"
-    shutil.copyfile(template, path)
-    return path
 
 
 def milliseconds(at: datetime) -> int:
@@ -151,8 +109,10 @@ class Mlflow:
             self._run(f"DELETE FROM {table} WHERE name = :n", n=name)
 
     def _experiment(self) -> None:
+        # MLflow's own default experiment may have this number already
         self._run(
-            "INSERT OR IGNORE INTO experiments (experiment_id, name, lifecycle_stage) VALUES (1, 'one', 'active')"
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (1, 'one', 'active')"
+            " ON CONFLICT DO NOTHING"
         )
 
     def _run(self, sql: str, **values: object) -> None:

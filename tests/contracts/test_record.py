@@ -1,18 +1,18 @@
-"""What the audit log promises: every change to it is found, and everything written is owed to the outside once."""
+"""What the audit log promises: every change to it is found."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import inspect, text
 
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.audit import BEGINNING, SYSTEM, Break
 from lockgate.domain.canonical import canonical, digest
 from lockgate.domain.stages import Stage
 from tests.contracts.databases import Mlflow
-from tests.contracts.makers import ANN, BOB, FRAUD_1, T0, entry, later, promotion
+from tests.contracts.makers import ANN, FRAUD_1, T0, entry, later, promotion
 
 
 @pytest.fixture
@@ -70,20 +70,6 @@ def test_an_entry_about_a_name_no_model_ever_bore_is_the_systems(store: SqlStore
         assert [x.plain["action"] for x in work.record.read(model="nothing")] == ["promotion:refused"]
 
 
-def test_every_entry_is_owed_to_the_outside_as_it_was_hashed(store: SqlStore, mlflow: Mlflow) -> None:
-    mlflow.model("fraud")
-    with store.writing("fraud") as work:
-        first = work.record.write(entry(who=BOB, why="größer", detail={"list": [1, None, True]}))
-        second = work.record.write(entry("b", at=later(hours=1)), topic="deploy")
-    with store.changing() as work:
-        sql = "SELECT topic, payload, attempts, delivered_at FROM lockgate_outbox ORDER BY id"
-        assert work.connection.exec_driver_sql(sql).all() == [
-            ("version:transitioned", first.text, 0, None),
-            ("deploy", second.text, 0, None),
-        ]
-    assert json.loads(first.text)["detail"] == {"list": [1, None, True]}
-
-
 def test_an_entry_of_another_time_zone_verifies(store: SqlStore) -> None:
     at = datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     with store.writing(None) as work:
@@ -107,8 +93,8 @@ def test_a_changed_entry_hashed_again_is_found_at_the_next_one(written: SqlStore
         row = work.record.read(model="fraud")[2].plain
     forged = {**row, "why": "it was always so"}
     with written.changing() as work:
-        sql = "UPDATE lockgate_audit SET text = ?, hash = ? WHERE chain = 'model:1' AND number = 2"
-        work.connection.exec_driver_sql(sql, (canonical(forged).decode(), digest(forged)))
+        sql = "UPDATE lockgate_audit SET text = :text, hash = :hash WHERE chain = 'model:1' AND number = 2"
+        work.connection.execute(text(sql), {"text": canonical(forged).decode(), "hash": digest(forged)})
     assert [(x.chain, x.number) for x in verify(written)[1]] == [("model:1", 3)]
 
 
@@ -166,13 +152,11 @@ def test_text_that_is_no_entry_any_more_is_told_and_does_not_stop_the_check(writ
 def test_an_undone_transaction_leaves_nothing(written: SqlStore, mlflow: Mlflow) -> None:
     mlflow.version("fraud", 1)
 
-    def everything() -> list[list[tuple]]:
+    def everything() -> list[list[str]]:
         with written.changing() as work:
             run = work.connection.exec_driver_sql
-            names = (
-                run("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").scalars().all()
-            )
-            return [[tuple(row) for row in run(f'SELECT * FROM "{name}"')] for name in names]
+            names = inspect(work.connection).get_table_names()
+            return [sorted(map(repr, run(f'SELECT * FROM "{name}"'))) for name in names]
 
     def fail_at_the_end() -> None:
         with written.writing("fraud") as work:

@@ -9,13 +9,17 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 from sqlalchemy import Engine
 
 from lockgate.adapters.sql.engine import make_engine
-from tests.databases.postgres import Postgres
+from tests.databases.reuse import Shelf
 from tests.databases.templates import Template, fill
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+# marks of tests about one of the two, which would otherwise run on both
+on_sqlite = pytest.mark.parametrize("backend", [SQLITE], indirect=True)
+on_postgresql = pytest.mark.parametrize("backend", [POSTGRESQL], indirect=True)
 
 
 class Database:
@@ -77,22 +81,22 @@ class SqliteBackend:
 
 
 class PostgresBackend:
-    """New databases in the run's server."""
+    """Databases in the run's server, which may have been used and emptied before."""
 
     kind = POSTGRESQL
 
-    def __init__(self, server: Postgres) -> None:
-        self.server = server
-        self._made: list[Database] = []
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._lent: list[tuple[Database, Template]] = []
 
     def fresh(self, template: Template = Template.READY) -> Database:
-        self._made.append(Database(self.server.fresh(template)))
-        return self._made[-1]
+        self._lent.append((Database(self._shelf.lend(template)), template))
+        return self._lent[-1][0]
 
     def close(self) -> None:
-        for each in self._made:
-            each.close()
-            self.server.drop(each.uri)
+        for database, template in self._lent:
+            database.close()
+            self._shelf.take_back(database.uri, template)
 
 
 def sqlite_template(shared: Path, template: Template) -> Path:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import uvicorn
@@ -16,9 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from lockgate.adapters.policyfile import parse_policy
-from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.queue import SqlQueue
-from lockgate.adapters.sql.schema import prepare
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds, SystemClock
 from lockgate.domain.identity import Who
@@ -30,7 +27,9 @@ from lockgate.testing.artifacts import ArtifactsInMemory
 from lockgate.usecases import apply_policy
 from lockgate.usecases.ports import Ports
 from lockgate.wire.requests import PREFIX
-from tests.contracts.databases import Mlflow, copy_of, mlflow_template
+from tests.contracts.databases import Mlflow
+from tests.databases.backends import Database, SqliteBackend
+from tests.databases.postgres import shared_folder
 
 POLICY = """
 level: enforce
@@ -72,30 +71,26 @@ class Machine:
         return ref
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlflow_template(tmp_path_factory)
-
-
 @pytest.fixture
-def machine(template: Path, tmp_path: Path) -> Iterator[Machine]:
+def machine(database: Database) -> Iterator[Machine]:
     """A server of the test's own."""
-    with _running(template, tmp_path) as machine:
+    with _running(database) as machine:
         yield machine
 
 
 @pytest.fixture(scope="session")
-def still(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One server for all questions that change nothing. It knows fraud@1."""
-    with _running(template, tmp_path_factory.mktemp("still")) as machine:
+    backend = SqliteBackend(tmp_path_factory.mktemp("still"), shared_folder(tmp_path_factory))
+    with _running(backend.fresh()) as machine:
         machine.register("fraud", 1, team="risk")
         yield machine
+    backend.close()
 
 
 @contextmanager
-def _running(template: Path, folder: Path) -> Iterator[Machine]:
-    engine = make_engine(f"sqlite:///{copy_of(template, folder)}")
-    prepare(engine)
+def _running(database: Database) -> Iterator[Machine]:
+    engine = database.engine
     store, artifacts = SqlStore(engine, parse_policy), ArtifactsInMemory()
     ports = Ports(
         store=store,
@@ -110,7 +105,6 @@ def _running(template: Path, folder: Path) -> Iterator[Machine]:
     api = create_api(ports, parse_policy=parse_policy)
     with listening(Identity(Starlette(routes=[Mount(PREFIX, app=api)]))) as url:
         yield Machine(url, ports, Mlflow(engine), artifacts)
-    engine.dispose()
 
 
 class listening:  # noqa: N801 - used as a word: with listening(app) as url

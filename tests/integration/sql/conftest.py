@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contracts.conftest import clock, engine, fraud, mlflow, parser, queue, store, template
+from tests.contracts.conftest import clock, engine, fraud, mlflow, parser, queue, store
 
-__all__ = ["clock", "engine", "fraud", "mlflow", "parser", "queue", "store", "template"]
+__all__ = ["clock", "engine", "fraud", "mlflow", "parser", "queue", "store"]

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from lockgate.adapters.policyfile import parse_policy
-from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.ledger import SqlAgentLedger
 from lockgate.adapters.sql.queue import SqlQueue
 from lockgate.adapters.sql.store import SqlStore
@@ -26,7 +24,8 @@ from lockgate.testing.artifacts import ArtifactsInMemory
 from lockgate.testing.sandbox import ScriptedSandbox
 from lockgate.usecases import apply_policy, approve, promote, roll_back
 from lockgate.usecases.ports import Lifecycle, Ports, Recorded
-from tests.contracts.databases import Mlflow, copy_of
+from tests.contracts.databases import Mlflow
+from tests.databases.backends import Database
 
 ANA, BEN = Who("ana", via="test"), Who("ben", via="test")
 M = "fraud"
@@ -77,8 +76,8 @@ class ScriptedAgent:
 class World:
     """A node without processes: `settle` lets controller and agent work until nothing is due any more."""
 
-    def __init__(self, template: Path, folder: Path, policy: str) -> None:
-        self.engine = make_engine(f"sqlite:///{copy_of(template, folder)}")
+    def __init__(self, database: Database, policy: str) -> None:
+        self.engine = database.engine
         self.clock = HandClock()
         self.store = SqlStore(self.engine, parse_policy, clock=self.clock)
         self.queue = SqlQueue(self.store)
