@@ -6,7 +6,7 @@ holder of the claim goes on from. Nothing slow happens inside a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +22,15 @@ from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
 from lockgate.domain.validation import SUITE
 from lockgate.domain.verdict import Level, Standing, Verdict
 from lockgate.usecases import validate
-from lockgate.usecases.gather import catalog_version, gather, inspect_artifacts, stored_facts
+from lockgate.usecases.gather import (
+    Looked,
+    catalog_version,
+    gather,
+    keep_pin,
+    look_at_artifacts,
+    stored_facts,
+    where_artifacts_lie,
+)
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.stages import Move, enter, leave_in_quarantine
 
@@ -32,9 +40,12 @@ AT_LEAST_EVERY = timedelta(seconds=30)
 NEEDS_VALIDATION = frozenset({*SUITE, "runtime_matches", "require_signature"})
 
 
-def advance(ports: Ports, promotion: Promotion, claim: Claim) -> Promotion:
-    """One step. Gives the claim back unless the promotion is over. Raises LostClaim: then nothing was changed."""
-    step = _Step(ports, promotion, claim)
+def advance(ports: Ports, promotion: Promotion, claim: Claim, look: Callable[[], Looked] | None = None) -> Promotion:
+    """One step. Gives the claim back unless the promotion is over. Raises LostClaim: then nothing was changed.
+
+    `look` gives what a look at the artifacts found that is under way already.
+    """
+    step = _Step(ports, promotion, claim, look)
     try:
         match promotion.state:
             case PromotionState.JUDGING | PromotionState.WAITING:
@@ -49,6 +60,14 @@ def advance(ports: Ports, promotion: Promotion, claim: Claim) -> Promotion:
                 return promotion
     except NotFound as gone:
         return step.give_up(gone.message)
+
+
+def begin(ports: Ports, work: Work, promotion: Promotion, looked: Looked) -> Promotion:
+    """The first step of a promotion that is not stored yet, in the transaction that opens it.
+
+    Where its gates hold and nothing is to be served, or where they fail, it is stored when it is over already.
+    """
+    return _Step(ports, promotion, None).judge_in(work, looked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +87,41 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One promotion under one claim, and the ports to act through."""
+    """One promotion under one claim (None while it is not stored), and the ports to act through."""
 
     ports: Ports
     promotion: Promotion
-    claim: Claim
+    claim: Claim | None
+    under_way: Callable[[], Looked] | None = None
 
     def judge(self) -> Promotion:
         """Judge the gates on fresh facts: refuse, wait, validate, start green, or commit at once."""
-        promotion = self.promotion
-        facts = self._facts()
+        looked = self.under_way() if self.under_way is not None else self._looked()
         with self._writing() as work:
-            seen = self._look(work, facts)
-            now = work.promotions.get(promotion.id)
-            promotion = replace(
-                promotion,
-                lasting=promotion.lasting or (now is not None and now.lasting),
-                verdict=seen.verdict,
-                plan_digest=seen.plan,
-                policy_digest=seen.policy.digest,
-                because="",
-            )
-            if promotion.kind is Kind.ROLLBACK and facts.digest is None:
-                return self._close(work, promotion, PromotionState.FAILED, facts.unreadable)
-            if seen.verdict.standing is Standing.HOLDS:
-                return self._take_way(work, promotion, seen)
-            if self._wants_validation(work, seen):
-                return self._validate(work, promotion)
-            if seen.verdict.standing is Standing.WAITS and promotion.lasting:
-                return self._wait(work, promotion, seen)
-            because = "; ".join(f"{gate.name}: {gate.because}" for gate in seen.verdict.binding)
-            return self._close(work, promotion, PromotionState.REFUSED, because)
+            return self.judge_in(work, looked)
+
+    def judge_in(self, work: Work, looked: Looked) -> Promotion:
+        """As `judge`, in the caller's transaction and on what the caller read of the artifacts."""
+        facts = keep_pin(self.ports, work, self.promotion.ref, looked)
+        seen = self._look(work, facts)
+        promotion = replace(
+            self.promotion,
+            lasting=self.promotion.lasting or self._was_made_lasting(work),
+            verdict=seen.verdict,
+            plan_digest=seen.plan,
+            policy_digest=seen.policy.digest,
+            because="",
+        )
+        if promotion.kind is Kind.ROLLBACK and facts.digest is None:
+            return self._close(work, promotion, PromotionState.FAILED, facts.unreadable)
+        if seen.verdict.standing is Standing.HOLDS:
+            return self._take_way(work, promotion, seen)
+        if self._wants_validation(work, seen):
+            return self._validate(work, promotion)
+        if seen.verdict.standing is Standing.WAITS and promotion.lasting:
+            return self._wait(work, promotion, seen)
+        because = "; ".join(f"{gate.name}: {gate.because}" for gate in seen.verdict.binding)
+        return self._close(work, promotion, PromotionState.REFUSED, because)
 
     def look_at_validation(self) -> Promotion:
         """Judge again once the validation it waits for is over."""
@@ -147,12 +170,19 @@ class _Step:
 
     # --- looking
 
-    def _facts(self) -> ArtifactFacts:
+    def _looked(self) -> Looked:
         if not self.promotion.stage.is_gated:
-            return ArtifactFacts(None)
+            return Looked(ArtifactFacts(None))
         if self.promotion.kind is Kind.ROLLBACK:
-            return self._facts_of_release()
-        return inspect_artifacts(self.ports, self.promotion.ref)
+            return Looked(self._facts_of_release())
+        return look_at_artifacts(self.ports, *where_artifacts_lie(self.ports, self.promotion.ref))
+
+    def _was_made_lasting(self, work: Work) -> bool:
+        """Somebody who waits may have joined since it was claimed."""
+        if self.claim is None or self.promotion.lasting:
+            return self.promotion.lasting
+        now = work.promotions.get(self.promotion.id)
+        return now is not None and now.lasting
 
     def _facts_of_release(self) -> ArtifactFacts:
         """A rollback serves what was kept of the release, so its source may have changed or gone since."""
@@ -345,12 +375,19 @@ class _Step:
         self._record(
             work, f"promotion:{state}", after=promotion.stage, why=because, gates=gates, kind=promotion.kind.value
         )
-        self.ports.queue.save_promotion(work, self.claim, closed, due_at=None, release=True)
+        self._keep(work, closed)
         return closed
 
     def _save(self, work: Work, promotion: Promotion, *, due_in: timedelta) -> Promotion:
-        self.ports.queue.save_promotion(work, self.claim, promotion, due_at=self._now() + due_in, release=True)
+        self._keep(work, promotion, due_in)
         return promotion
+
+    def _keep(self, work: Work, promotion: Promotion, due_in: timedelta = timedelta()) -> None:
+        due_at = self._now() + due_in
+        if self.claim is None:
+            work.promotions.add(promotion, due_at=due_at)
+        else:
+            self.ports.queue.save_promotion(work, self.claim, promotion, due_at=due_at, release=True)
 
     # --- small things
 
@@ -367,6 +404,7 @@ class _Step:
 
     @contextmanager
     def _writing(self) -> Iterator[Work]:
+        assert self.claim is not None, "what is not stored has no transaction of its own"
         with self.ports.store.writing(self.promotion.ref.model) as work:
             # before anything is looked at: what somebody else did with it since would read like trouble of its own
             self.ports.queue.save_promotion(work, self.claim, self.promotion, due_at=None, release=False)

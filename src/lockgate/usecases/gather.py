@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from lockgate.domain.audit import Entry
@@ -9,10 +10,19 @@ from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import NotFound, Unreadable
 from lockgate.domain.evidence import ArtifactFacts, Evidence
 from lockgate.domain.identity import LOCKGATE
+from lockgate.domain.manifest import Manifest
 from lockgate.domain.policy import Policy
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.ports import CatalogVersion, Lifecycle, Ports, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one look at a version's files gave. `fresh` is their manifest where it is still to be pinned."""
+
+    facts: ArtifactFacts
+    fresh: Manifest | None = None
 
 
 def inspect_artifacts(ports: Ports, ref: VersionRef) -> ArtifactFacts:
@@ -20,33 +30,48 @@ def inspect_artifacts(ports: Ports, ref: VersionRef) -> ArtifactFacts:
 
     Reads every byte, so it runs outside any transaction. Raises NotFound.
     """
+    looked = look_at_artifacts(ports, *where_artifacts_lie(ports, ref))
+    if looked.fresh is None:
+        return looked.facts
+    with ports.store.writing(ref.model) as work:
+        return keep_pin(ports, work, ref, looked)
+
+
+def where_artifacts_lie(ports: Ports, ref: VersionRef) -> tuple[str, Manifest | None]:
+    """Where the version's files are, and what was pinned of them. Raises NotFound."""
     with ports.store.reading() as work:
-        location = catalog_version(work, ref).location
-        manifest = work.versions.manifest(ref)
+        return catalog_version(work, ref).location, work.versions.manifest(ref)
+
+
+def look_at_artifacts(ports: Ports, location: str, manifest: Manifest | None) -> Looked:
+    """Read the files: compare them with what was pinned, or copy and hash them. Touches no database."""
     try:
         if manifest is None:
-            return ArtifactFacts(_pin(ports, ref, location))
+            fresh = ports.artifacts.pin(location)
+            return Looked(ArtifactFacts(fresh.digest), fresh)
         told = ports.artifacts.check(location, manifest)
         if not told and not ports.artifacts.is_cached(manifest.digest):
             ports.artifacts.pin(location)
-        return ArtifactFacts(manifest.digest, told)
+        return Looked(ArtifactFacts(manifest.digest, told))
     except Unreadable as unreadable:
         if manifest is None:
-            return ArtifactFacts(None, unreadable=str(unreadable))
-        return ArtifactFacts(manifest.digest, (f"unreadable: {unreadable.message}",))
+            return Looked(ArtifactFacts(None, unreadable=str(unreadable)))
+        return Looked(ArtifactFacts(manifest.digest, (f"unreadable: {unreadable.message}",)))
 
 
-def _pin(ports: Ports, ref: VersionRef, location: str) -> str:
-    manifest = ports.artifacts.pin(location)
+def keep_pin(ports: Ports, work: Work, ref: VersionRef, looked: Looked) -> ArtifactFacts:
+    """Pin what was read fresh, in this transaction; what somebody else pinned meanwhile holds. Raises NotFound."""
+    manifest = looked.fresh
+    if manifest is None:
+        return looked.facts
+    already = lifecycle(work, ref).digest
+    if already is not None:
+        return ArtifactFacts(already)
     now = ports.clock.now()
-    with ports.store.writing(ref.model) as work:
-        already = work.versions.manifest(ref)
-        if already is not None:
-            return already.digest
-        work.versions.pin(ref, manifest, now)
-        detail: dict[str, Plain] = {"digest": manifest.digest, "files": len(manifest.files), "bytes": manifest.size}
-        work.record.write(Entry("version:pinned", LOCKGATE, now, ref.model, ref.version, detail=detail))
-    return manifest.digest
+    work.versions.pin(ref, manifest, now)
+    detail: dict[str, Plain] = {"digest": manifest.digest, "files": len(manifest.files), "bytes": manifest.size}
+    work.record.write(Entry("version:pinned", LOCKGATE, now, ref.model, ref.version, detail=detail))
+    return looked.facts
 
 
 def gather(
@@ -59,24 +84,28 @@ def gather(
     *,
     archive_existing: bool,
 ) -> Evidence:
-    """The evidence for one transition, as this transaction sees it. Raises NotFound."""
+    """The evidence for one transition, as this transaction sees it. Raises NotFound.
+
+    What no rule of the target stage reads is left out: a stage may hold thousands of versions.
+    """
+    rules = policy.rules(ref.model, target)
     row, known = lifecycle(work, ref), catalog_version(work, ref)
-    others = [other.ref for other in work.versions.in_stage(ref.model, target) if other.ref != ref]
-    validation = work.validations.open_for(ref)
-    if artifacts.digest is not None:
-        validation = work.validations.latest(ref, artifacts.digest) or validation
+    validation = work.validations.latest(ref, artifacts.digest) if artifacts.digest is not None else None
+    asks_who_is_there = target.is_gated and (archive_existing or rules.max_versions is not None)
+    there = work.versions.in_stage(ref.model, target) if asks_who_is_there else ()
+    asks_for_approval = rules.approval is not None or row.quarantine is not None
     return Evidence(
         ref=ref,
         target=target,
         stage=row.stage,
         stage_since=row.since,
         artifacts=artifacts,
-        metrics=work.catalog.metrics(ref),
+        metrics=work.catalog.metrics(ref) if rules.metrics else {},
         tags=known.tags,
-        validation=validation,
-        request=work.approvals.latest(ref, target),
+        validation=validation or work.validations.open_for(ref),
+        request=work.approvals.latest(ref, target) if asks_for_approval else None,
         quarantine=row.quarantine,
-        occupants=tuple(others),
+        occupants=tuple(other.ref for other in there if other.ref != ref),
         archive_existing=archive_existing,
         policy_digest=policy.digest,
         now=now,
@@ -92,17 +121,13 @@ def catalog_version(work: Work, ref: VersionRef) -> CatalogVersion:
     """MLflow's row. Raises NotFound in MLflow's own words."""
     found = work.catalog.version(ref)
     if found is None:
-        raise NotFound(
-            f"Model Version (name={ref.model}, version={ref.version}) not found", hint="See lockgate status."
-        )
+        raise NotFound(f"Model Version (name={ref.model}, version={ref.version}) not found")
     return found
 
 
 def lifecycle(work: Work, ref: VersionRef) -> Lifecycle:
-    """Our row. Raises NotFound."""
+    """Our row. Raises NotFound in MLflow's own words."""
     found = work.versions.get(ref)
     if found is None:
-        raise NotFound(
-            f"Model Version (name={ref.model}, version={ref.version}) not found", hint="See lockgate status."
-        )
+        raise NotFound(f"Model Version (name={ref.model}, version={ref.version}) not found")
     return found

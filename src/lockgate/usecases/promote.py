@@ -5,6 +5,7 @@ How an open promotion goes on is in `advance.py`; the order of events is in docs
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,15 +13,17 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
 from lockgate.domain.identity import Who
-from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
+from lockgate.domain.promotion import Kind, Promotion, PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases.advance import advance
-from lockgate.usecases.gather import catalog_version, lifecycle
-from lockgate.usecases.ports import AlreadyOpen, LostClaim, Ports, Work
+from lockgate.usecases.advance import advance, begin
+from lockgate.usecases.gather import Looked, catalog_version, lifecycle
+from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
+from lockgate.usecases.ports import LostClaim, Ports, Work
 
 FIRST_LEASE = timedelta(seconds=15)
+A_MOMENT = 0.3  # seconds that reading the artifacts may take before the promotion is opened for others to see
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +40,30 @@ class Ask:
     leaves: VersionRef | None = None
 
 
-def ask(ports: Ports, ask: Ask) -> Promotion:
+def ask(ports: Ports, ask: Ask, when_done: Callable[[Work], None] | None = None) -> Promotion:
     """Open the promotion, or join the open one of the same version and stage, and take its first step.
 
-    What comes back may be over already (refused, or committed at once where nothing is to be served).
+    What comes back may be over already: refused, or committed at once where nothing is to be served. That is all one
+    transaction when the artifacts are read in a moment. `when_done` is called in the transaction that does it, if
+    this call does.
     Raises NotFound, BadInput for a prompt, and Conflict when a rollout holds the version or its endpoint.
     """
+    looking = _looking(ports, ask)
+    looked = looking.within(A_MOMENT) if isinstance(looking, Looking) else looking
+    claim = None
     with ports.store.writing(ask.ref.model) as work:
-        opened = _open(ports, work, ask)
-    if isinstance(opened, Promotion):
-        return opened
-    promotion, claim = opened
+        promotion, is_new = _open(ports, work, ask)
+        if is_new and looked is not None:
+            promotion = begin(ports, work, promotion, looked)
+        elif is_new:
+            # it may take long: others see that it goes on, and take it over should this process end
+            claim = work.promotions.add(promotion, due_at=promotion.asked_at, claimed_by=ports.owner, lease=FIRST_LEASE)
+        if promotion.state is PromotionState.DONE and when_done is not None:
+            when_done(work)
+    if claim is None:
+        return promotion
     try:
-        return advance(ports, promotion, claim)
+        return advance(ports, promotion, claim, looking.result if isinstance(looking, Looking) else None)
     except LostClaim:
         return look(ports, promotion.id)
 
@@ -107,19 +121,39 @@ def answer(promotion: Promotion) -> None:
             raise Conflict(f"Promotion {id} of {what} goes on ({state}).", promotion=id, hint=f"Follow it: {follow}")
 
 
-def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Claim]:
+def _looking(ports: Ports, ask: Ask) -> Looking | Looked | None:
+    """What is known of the artifacts, or a look at them. None where the promotion looks in its own way, or not at all.
+
+    Raises NotFound.
+    """
+    if not ask.stage.is_gated:
+        return NOTHING_TO_LOOK_AT
+    if ask.kind is Kind.ROLLBACK:
+        return None
+    with ports.store.reading() as work:
+        location = catalog_version(work, ask.ref).location
+        goes_on = work.promotions.open_for(ask.ref, ask.stage) is not None
+        if goes_on or work.catalog.is_prompt(ask.ref.model) or _is_there_already(work, ask):
+            return None
+        manifest = work.versions.manifest(ask.ref)
+    return Looking(ports, location, manifest)
+
+
+def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
+    """The promotion asked for, and whether it is new: then it is on the record, and has still to be stored."""
     ref = ask.ref
     catalog_version(work, ref)
     if work.catalog.is_prompt(ref.model):
         raise BadInput(f"{ref.model} is a prompt, and prompts have no stages.", hint="Name a model.")
     now = ports.clock.now()
-    joined = work.promotions.open_for(ref, ask.stage)
+    others = work.promotions.open_of_model(ref.model)
+    joined = next((other for other in others if other.ref == ref and other.stage is ask.stage), None)
     if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
         if ask.lasting and not joined.lasting:
             work.promotions.keep(joined.id)  # a plain client asked first, and somebody who waits joins it
-            return replace(joined, lasting=True)
-        return joined
-    _refuse_if_held(work, ask)
+            return replace(joined, lasting=True), False
+        return joined, False
+    _refuse_if_held(others, ask)
     if joined is not None:
         _clear_the_way(work, joined, ask, now)
     promotion = Promotion(
@@ -137,17 +171,13 @@ def _open(ports: Ports, work: Work, ask: Ask) -> Promotion | tuple[Promotion, Cl
         leaves=ask.leaves,
     )
     if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
-        return replace(promotion, id="", state=PromotionState.DONE, because="it is there already", closed_at=now)
-    try:
-        claim = work.promotions.add(promotion, due_at=now, claimed_by=ports.owner, lease=FIRST_LEASE)
-    except AlreadyOpen:
-        return work.promotions.open_for(ref, ask.stage) or promotion
-    assert claim is not None, "it was asked for claimed"
+        there = replace(promotion, id="", state=PromotionState.DONE, because="it is there already", closed_at=now)
+        return there, False
     action = "rollback:requested" if ask.kind is Kind.ROLLBACK else "promotion:requested"
     detail: dict[str, Plain] = {"promotion": promotion.id, "kind": ask.kind.value}
     before = lifecycle(work, ref).stage
     work.record.write(Entry(action, ask.who, now, ref.model, ref.version, before, ask.stage, ask.reason, detail))
-    return promotion, claim
+    return promotion, True
 
 
 def _clear_the_way(work: Work, waiting: Promotion, ask: Ask, now: datetime) -> None:
@@ -158,9 +188,9 @@ def _clear_the_way(work: Work, waiting: Promotion, ask: Ask, now: datetime) -> N
     work.record.write(Entry("promotion:cancelled", ask.who, now, ref.model, ref.version, "", ask.stage, why, detail))
 
 
-def _refuse_if_held(work: Work, ask: Ask) -> None:
+def _refuse_if_held(others: Sequence[Promotion], ask: Ask) -> None:
     """One rollout an endpoint at a time, and none of its versions moved from under it."""
-    for other in work.promotions.open_of_model(ask.ref.model):
+    for other in others:
         if not other.state.moves_endpoint or (other.ref != ask.ref and other.stage is not ask.stage):
             continue
         held = f"{ask.ref}" if other.ref == ask.ref else f"the {other.stage} endpoint of {ask.ref.model}"
@@ -178,8 +208,9 @@ def _is_there_already(work: Work, ask: Ask) -> bool:
         return False
     if not ask.stage.is_gated:
         return True
-    others = [other for other in work.versions.in_stage(ask.ref.model, ask.stage) if other.ref != ask.ref]
-    if not row.primary or (ask.archive_existing and others):
+    if not row.primary:
+        return False
+    if ask.archive_existing and any(x.ref != ask.ref for x in work.versions.in_stage(ask.ref.model, ask.stage)):
         return False
     policy = work.policies.in_force()
     environment = policy.environment_for(ask.stage)

@@ -462,8 +462,9 @@ def test_a_process_killed_right_after_it_asked_leaves_a_promotion_that_another_f
     here = world(OPEN)
     first = here.register()
     with here.store.writing(M) as work:
-        opened = promote._open(here.ports, work, promote.Ask(first, STAGING, Kind.TRANSITION, ANA))
-    assert isinstance(opened, tuple)
+        opened, is_new = promote._open(here.ports, work, promote.Ask(first, STAGING, Kind.TRANSITION, ANA))
+        assert is_new
+        work.promotions.add(opened, due_at=opened.asked_at, claimed_by="the dead one", lease=promote.FIRST_LEASE)
     here.settle("second")
     assert here.open() != []  # the lease of the dead one still stands
     here.clock.forward(seconds=16)
