@@ -189,6 +189,11 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model}, {memory / 1024**2:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
+def today() -> str:
+    """The date, for the record."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
 def libraries() -> str:
     """The releases that matter."""
     names = ("mlflow", "sqlalchemy", "psycopg", "uvicorn", "uvloop")
@@ -211,7 +216,7 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
     parts = [
         "# The registry beside stock MLflow's",
         "",
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, in {took / 60:.0f} minutes. [How to measure it "
+        f"Written by `{command}` on {today()}, in {took / 60:.0f} minutes. [How to measure it "
         "yourself, and what the figures mean](../howto/measure-it-yourself.md).",
         "",
         f"Machine: {machine()}. {libraries()}, {postgres or 'no PostgreSQL'}.",
@@ -227,8 +232,8 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
         for setup in plan.setups:
             told = [line for line in all_lines if (line.database, line.setup) == (database, setup)]
             if told:
-                parts += [f"## {database}, 8 connections, {setup}", "", *_markdown(_HEAD, map(_row, told)), ""]
-    parts += ["## Start and idle memory", "", *_markdown(_START_HEAD, _starts(outcome)), ""]
+                parts += [f"## {database}, 8 connections, {setup}", "", *markdown(_HEAD, map(_row, told)), ""]
+    parts += ["## Start and idle memory", "", *markdown(_START_HEAD, _starts(outcome)), ""]
     parts += [
         f"The goals: `/health` answers within {HEALTHY_SECONDS} s; an idle node of one worker weighs less than "
         f"{IDLE_MIB} MiB.",
@@ -246,7 +251,8 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
     return "\n".join(parts) + "\n"
 
 
-def _markdown(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+def markdown(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    """A table in Markdown."""
     yield f"| {' | '.join(head)} |"
     yield f"| {' | '.join('---' for _ in head)} |"
     for row in rows:
