@@ -174,9 +174,18 @@ def _misfit(data: Any, schema: Any) -> str:
 
 
 def _output_misfit(prediction: Any, schema: Any) -> str:
-    """Empty when they fit: their own schema is the logged one, or MLflow can make them fit it."""
+    """Empty when they fit: their own schema is the logged one, or MLflow can make them fit it.
+
+    A signature inferred from the labels names its one column after them; a model's bare array of predictions is that
+    column, without the name.
+    """
+    import numpy as np
+    import pandas as pd
     from mlflow.types.utils import _infer_schema
 
+    names = schema.input_names() if schema.has_input_names() else []
+    if len(names) == 1 and isinstance(prediction, np.ndarray) and prediction.ndim == 1:
+        prediction = pd.DataFrame({names[0]: prediction})
     try:
         if _infer_schema(prediction) == schema:
             return ""

@@ -148,6 +148,8 @@ def main(folder: Path) -> None:
     sklearn("complete", named, signature=signature, input_example=TABLE.head(3))
     sklearn("bare", plain)
     sklearn("signed", named, signature=signature)
+    # the signature as most tutorials infer it: from the labels, whose column has a name
+    sklearn("labelled", named, signature=infer_signature(TABLE, LABELS.rename("risk")), input_example=TABLE.head(2))
     sklearn("misdeclared", named, signature=infer_signature(TABLE, TABLE), input_example=None)
     tensor = TABLE.to_numpy()
     sklearn("tensor", plain, signature=infer_signature(tensor, plain.predict(tensor)), input_example=tensor[:2])

@@ -157,7 +157,7 @@ def test_predictions_that_do_not_fit_the_signature_fail_the_schema_test(subject:
     assert found.because.startswith("the predictions do not fit the signature: ")
 
 
-@pytest.mark.parametrize("name", ["complete", "signed", "tensor", "columns"])
+@pytest.mark.parametrize("name", ["complete", "signed", "labelled", "tensor", "columns"])
 def test_rows_and_predictions_of_an_honest_model_fit_its_signature(subject: Callable[..., Subject], name: str) -> None:
     found = schema_test(subject(name))
 
