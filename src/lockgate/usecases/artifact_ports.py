@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lockgate.domain.manifest import Manifest
 from lockgate.domain.validation import Examination, ExamineRequest
+from lockgate.domain.versions import VersionRef
 
 
 class Artifacts(Protocol):
@@ -40,3 +43,27 @@ class Sandbox(Protocol):
         A model that cannot load, crashes or hangs has failed tests with reasons. Raises Unavailable when
         no process can be started at all.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The version that a place belongs to, and its workspace."""
+
+    ref: VersionRef
+    workspace: str
+
+
+class Sources(Protocol):
+    """Where the artifacts of registered versions lie, in all workspaces: places as `domain.places` writes them."""
+
+    def holder(self, places: Iterable[str]) -> Held | None:
+        """A version to which one of the places belongs: it is that place, or a folder above it."""
+
+    def below(self, places: Iterable[str]) -> Held | None:
+        """A version whose place lies inside one of these."""
+
+    def any_missing(self) -> bool:
+        """Whether a version was registered past Lockgate, so that its place is not noted yet."""
+
+    def adopt(self) -> int:
+        """Note the places of up to a thousand of those; how many there were."""

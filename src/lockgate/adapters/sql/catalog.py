@@ -6,6 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_or_replace
+from lockgate.adapters.sql.sources import resolved
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Metric
 from lockgate.domain.stages import Stage
@@ -115,7 +117,8 @@ class SqlCatalog:
                 tags[key] = value or ""
             else:
                 aliases.append(alias)
-        return _catalog_version(row, tags, sorted(aliases))
+        found = _catalog_version(row, tags, sorted(aliases))
+        return replace(found, location=resolved(self._connection, found.location))
 
     def _versions(self, model: str, *also: ColumnElement[bool]) -> list[CatalogVersion]:
         table = mlflow.model_versions

@@ -20,6 +20,7 @@ from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
+from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import chains
 from lockgate.adapters.sql.troubles import explained
 from lockgate.adapters.sql.validations import SqlValidations
@@ -39,6 +40,7 @@ class SqlWork:
         self.adoption = SqlAdoption(connection, store.beginning)
         self.policies = SqlPolicies(connection, store.parsed, self.adoption)
         self.catalog = SqlCatalog(connection, store.workspace)
+        self.sources = SqlSources(connection, store.workspace)
         self.versions = SqlVersions(connection, names, self.policies, self.adoption, writable=writable)
         self.drift = SqlDrift(connection, names, self.policies, self.adoption)
         self.promotions = SqlPromotions(connection, names, store.now)

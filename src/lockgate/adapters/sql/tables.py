@@ -145,6 +145,20 @@ artifacts = Table(
     Column("sha256", String(64), nullable=False),
 )
 
+# compared letter by letter, so that a folder's contents are one range of the index
+_PLACE = String(1000).with_variant(String(1000, collation="C"), "postgresql")
+
+# MLflow's own names, since it is MLflow's rows that lead to the files
+sources = Table(
+    "lockgate_sources",
+    metadata,
+    Column("workspace", String(63), primary_key=True),
+    Column("name", String(256), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("place", _PLACE, nullable=False),
+)
+Index("lockgate_sources_place", sources.c.place)
+
 promotions = Table(
     "lockgate_promotions",
     metadata,

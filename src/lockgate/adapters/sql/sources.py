@@ -1,0 +1,97 @@
+"""Which places belong to registered versions: one row each, so that a look-up costs what the path is deep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, or_, select, update
+
+from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.dialects import insert_or_replace
+from lockgate.adapters.sql.tables import sources
+from lockgate.domain.places import is_one_versions, leading_to, place_of
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases.artifact_ports import Held
+
+_RUNS = re.compile(r"^runs:/{1,3}(?P<run>[0-9a-zA-Z_-]{1,32})/?(?P<path>.*)$", re.DOTALL)
+_AT_ONCE = 1_000
+
+
+class SqlSources:
+    """`Sources` on our table, held against MLflow's rows: what was deleted there protects nothing."""
+
+    def __init__(self, connection: Connection, workspace: str) -> None:
+        self._connection = connection
+        self._workspace = workspace
+
+    def holder(self, places: Iterable[str]) -> Held | None:
+        wanted = {above for place in places for above in leading_to(place)}
+        return self._first(sources.c.place.in_(sorted(wanted)))
+
+    def below(self, places: Iterable[str]) -> Held | None:
+        inside = []
+        for place in places:
+            start = place.rstrip("/") + "/"
+            # the character after the slash is the first that begins no path below it
+            inside.append(and_(sources.c.place >= start, sources.c.place < start[:-1] + chr(ord("/") + 1)))
+        return self._first(or_(*inside))
+
+    def put(self, ref: VersionRef) -> None:
+        """Note the place of a version that MLflow's row names. Already there is no error."""
+        table = mlflow.model_versions.c
+        here = (table.workspace == self._workspace, table.name == ref.model, table.version == ref.version)
+        for row in self._connection.execute(_FOUND.where(*here)):
+            self._put(row)
+
+    def rename(self, old: str, new: str) -> None:
+        """A model's rows go along with its name."""
+        of = sources.c.workspace == self._workspace
+        # left over from a model that bore the name once
+        self._connection.execute(delete(sources).where(of, sources.c.name == new))
+        self._connection.execute(update(sources).where(of, sources.c.name == old).values(name=new))
+
+    def any_missing(self) -> bool:
+        return self._connection.execute(_MISSING.limit(1)).first() is not None
+
+    def adopt(self) -> int:
+        rows = self._connection.execute(_MISSING.limit(_AT_ONCE)).all()
+        for row in rows:
+            self._put(row)
+        return len(rows)
+
+    def _put(self, row: Row[Any]) -> None:
+        place = place_of(resolved(self._connection, row.storage_location or row.source or ""))
+        # a version of nothing has a row as well, so that it is not looked at again
+        kept = place if place is not None and is_one_versions(place) else ""
+        values = {"workspace": row.workspace, "name": row.name, "version": row.version, "place": kept}
+        # a row may be left over from a model of that name that was deleted
+        self._connection.execute(insert_or_replace(self._connection, sources, "place"), values)
+
+    def _first(self, here: ColumnElement[bool]) -> Held | None:
+        table = mlflow.model_versions.c
+        there = exists().where(_same(sources.c, table), table.current_stage.is_distinct_from(mlflow.DELETED))
+        row = self._connection.execute(select(sources).where(here, there).limit(1)).first()
+        return None if row is None else Held(VersionRef(row.name, row.version), row.workspace)
+
+
+def resolved(connection: Connection, location: str) -> str:
+    """The location itself, or where the run keeps its artifacts whose name it bears (`runs:/…`)."""
+    named = _RUNS.match(location)
+    if named is None:
+        return location
+    table = mlflow.runs.c
+    found = connection.execute(select(table.artifact_uri).where(table.run_uuid == named["run"])).scalar()
+    return location if not found else f"{str(found).rstrip('/')}/{named['path']}".rstrip("/")
+
+
+def _same(ours: Any, theirs: Any) -> ColumnElement[bool]:
+    return and_(ours.workspace == theirs.workspace, ours.name == theirs.name, ours.version == theirs.version)
+
+
+_THEIRS = mlflow.model_versions.c
+_FOUND = select(_THEIRS.workspace, _THEIRS.name, _THEIRS.version, _THEIRS.storage_location, _THEIRS.source)
+_MISSING = _FOUND.where(
+    ~exists().where(_same(sources.c, _THEIRS)), _THEIRS.current_stage.is_distinct_from(mlflow.DELETED)
+)
