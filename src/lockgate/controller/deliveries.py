@@ -69,7 +69,7 @@ class Deliverer:
             if outgoing is None:
                 return
             after = self._carry(outgoing)
-            told = {"id": after.id, "event": after.event, "webhook": webhook, "attempt": after.attempts}
+            told = {"id": after.id, "topic": after.event, "webhook": webhook, "attempt": after.attempts}
             log.info("delivery", **told, state=after.state.value, status=after.last_status, why=after.last_error)
 
     def _guarded(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:

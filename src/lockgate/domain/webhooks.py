@@ -30,12 +30,14 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "prompt": ("registered", "version-registered"),
     "rollback": ("requested", "refused"),
     "rollout": ("started", "failed"),
+    "router": ("called",),
     "validation": ("requested", "passed", "failed", "error"),
     "version": (
         *("registered", "described", "tagged", "untagged", "deleted"),
         *("transitioned", "archived", "quarantined", "pinned"),
     ),
     "webhook": ("created", "updated", "deleted", "subscribed", "unsubscribed", "redelivered", "disabled"),
+    "workspace": ("created", "updated", "deleted"),
 }
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(hours=4)

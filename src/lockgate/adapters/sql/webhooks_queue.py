@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, literal, null, select, union_all, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
-from lockgate.adapters.sql.dialects import skipping_held
+from lockgate.adapters.sql.dialects import hold_name, skipping_held
 from lockgate.adapters.sql.leases import leased
 from lockgate.adapters.sql.store import SqlStore, SqlWork
 from lockgate.adapters.sql.tables import WAITING_DELIVERY, deliveries, outbox
@@ -58,7 +58,8 @@ class SqlDeliveries:
             connection = work.connection
             now = self._store.now(connection)
             here = deliveries.c.webhook == webhook
-            # one at a time for each receiver: what happened first is told first while nothing goes wrong
+            # one at a time for each receiver, whoever sends: what happened first is told first while nothing goes wrong
+            hold_name(connection, f"webhook/{webhook}")
             under_way = select(deliveries.c.id).where(here, WAITING_DELIVERY, deliveries.c.lease_until >= now).limit(1)
             if connection.execute(under_way).first() is not None:
                 return None
