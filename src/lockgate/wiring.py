@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
     from lockgate.domain.policy import Policy
+    from lockgate.usecases.doctor import Database, Removed
     from lockgate.usecases.ports import Ports
     from lockgate.usecases.webhooks import Post
 
@@ -136,11 +137,39 @@ def environment_ports(settings: Settings) -> dict[str, int]:
 
 
 def prepare(settings: Settings) -> None:
-    """Make our tables, or bring them up to date."""
-    from lockgate.adapters.sql.engine import make_engine
-    from lockgate.adapters.sql.schema import prepare as prepare_tables
+    """Make our tables, or bring them up to date; write down what is there already; index MLflow's tables if there are.
 
-    prepare_tables(make_engine(settings.database))
+    Raises Conflict where MLflow's tables are none that this release knows, Unavailable without the permissions it
+    needs; nothing was changed then.
+    """
+    from lockgate.adapters.sql import inspecting, mlflow_indexes, schema
+    from lockgate.usecases import adopt, doctor
+
+    node = Node(settings, "prepare")
+    engine, policy = node.store.engine, read_policy_file(settings)
+    try:
+        found = inspecting.fitness(engine)
+        doctor.require_fit(found)
+        schema.prepare(engine)
+        adopt.begin(node.ports, policy[1] if policy else None)
+        if found.schema is not None and found.schema.state is doctor.State.KNOWN:
+            mlflow_indexes.ensure(engine)
+    finally:
+        engine.dispose()
+
+
+def inspect_database(settings: Settings) -> Database:
+    """What the database is, seen without changing it. Raises BadInput or Unavailable when it cannot be looked at."""
+    from lockgate.adapters.sql import inspecting
+
+    return inspecting.look(settings.database, lambda text: parse_policy(text, settings))
+
+
+def remove_from_database(settings: Settings) -> Removed:
+    """Drop our tables and our indexes on MLflow's, and nothing else. Raises Unavailable when the database is away."""
+    from lockgate.adapters.sql import removal
+
+    return removal.remove(settings.database)
 
 
 def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:
@@ -193,8 +222,10 @@ def govern_registry(
     from lockgate.adapters.mlflow import schema
     from lockgate.adapters.mlflow.governance import Governance
     from lockgate.adapters.mlflow.install import install
+    from lockgate.adapters.sql import mlflow_indexes
 
     prepare(node.settings)
     schema.prepare(node.settings.database, say)
+    mlflow_indexes.ensure(node.store.engine)
     node.store.ambient = workspace
     install(Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain))

@@ -11,19 +11,23 @@ from lockgate.cli import outcome
 from lockgate.cli.audit import audit
 from lockgate.cli.consent import approvals, approve, reject, request
 from lockgate.cli.demo import demo
+from lockgate.cli.doctor import doctor
 from lockgate.cli.down import down
+from lockgate.cli.drift import drift
 from lockgate.cli.evidence import plan, validate
 from lockgate.cli.foreground import agent, controller, prepare, server
 from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
 from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
+from lockgate.cli.uninstall import uninstall
 from lockgate.cli.up import up
 
 SECTIONS = {
     "Run it": (up, down, init, demo),
-    "See where things stand": (status, plan, approvals, endpoints, rollout, audit, policy),
+    "See where things stand": (status, plan, approvals, endpoints, rollout, drift, audit, policy),
     "Move a version": (validate, request, approve, reject, promote, rollback),
+    "Come and go": (doctor, uninstall),
     "Run one process alone": (server, controller, agent),
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import follow, options, outcome, show
+from lockgate.cli import doctor_report, follow, options, outcome, show
 from lockgate.cli.home import CHILDREN, UP
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def _tell_model(found: ModelStatus) -> None:
     show.line("")
     rows = [_row(version) for version in found.versions]
     show.table(("version", "stage", "since (UTC)", "aliases", "serves in", "validation", "artifacts"), rows)
+    for origin in ("before Lockgate", "unrecorded"):
+        _tell_origin(found, origin)
+    doctor_report.drift(found.drift)
     for version in found.versions:
         _tell_version(version)
     if found.endpoints:
@@ -76,6 +79,14 @@ def _tell_model(found: ModelStatus) -> None:
         show.endpoints(found.endpoints)
     for request in found.pending:
         show.line(f"{request.ref} waits for approval for {request.stage}; {request.asked_by} asked: {request.reason}")
+
+
+def _tell_origin(found: ModelStatus, origin: str) -> None:
+    numbers = [str(version.version) for version in found.versions if version.provenance == origin]
+    if numbers:
+        meaning = "made past Lockgate, and unrecorded" if origin == "unrecorded" else f"from {origin}"
+        listed = ", ".join(numbers[:20]) + (" …" if len(numbers) > 20 else "")
+        show.line(f"{'Version' if len(numbers) == 1 else 'Versions'} {listed}: {meaning}.")
 
 
 def _row(version: VersionStatus) -> tuple[Any, ...]:

@@ -77,6 +77,8 @@ class Difference:
             return f"lockgate promote {self.subject} --to {self.held.lower()}"
         if self.kind is Kind.ALIAS and self.held:
             return f"lockgate promote {self.model}@{self.held} --to {str(self.stage).lower()}"
+        if self.kind is Kind.ALIAS:
+            return f"client.delete_registered_model_alias({self.model!r}, {self.alias!r})"
         return ""
 
     @property

@@ -89,6 +89,18 @@ class Lockgate:
         """What is served, where, by which processes."""
         return from_json(shapes.EndpointList, self._http.get("/endpoints")).endpoints
 
+    def drift(self, model: str | None = None) -> tuple[shapes.Difference, ...]:
+        """Where MLflow's tables differ from what Lockgate holds, in one model or in all: somebody wrote past it."""
+        return from_json(shapes.DriftList, self._http.get("/drift", model=model)).drift
+
+    def accept_drift(self, model: str, reason: str) -> tuple[shapes.Difference, ...]:
+        """Let Lockgate's rows follow what was deleted past it in this model; what was accepted.
+
+        Raises NotFound when nothing was, Conflict while a deleted version still serves.
+        """
+        body = to_json(ask.AcceptAsk(model, reason))
+        return from_json(shapes.DriftList, self._http.post("/drift/accept", body)).drift
+
     def ready(self) -> bool:
         """Whether the server answers everything; False while it starts. Raises Unreachable when it is not there."""
         return self._http.is_ready()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockgate.domain.approvals import ApprovalRequest
+from lockgate.domain.drift import Difference
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Quarantine
 from lockgate.domain.policy import Policy
@@ -44,12 +45,13 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model: its versions newest first, its endpoints, and the approvals it waits for."""
+    """One model: its versions newest first, its endpoints, the approvals it waits for, what was changed past us."""
 
     model: str
     versions: tuple[VersionStatus, ...]
     endpoints: tuple[Endpoint, ...]
     pending: tuple[ApprovalRequest, ...]
+    drift: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def of_model(ports: Ports, model: str) -> ModelStatus:
         endpoints = tuple(work.endpoints.of_model(model))
         versions = tuple(_version(work, policy, row, endpoints, now) for row in work.versions.of_model(model))
         waiting = tuple(request for request in work.approvals.pending() if request.ref.model == model)
-    return ModelStatus(model, versions, endpoints, waiting)
+        differing = tuple(work.drift.differences(model))
+    return ModelStatus(model, versions, endpoints, waiting, differing)
 
 
 def overview(ports: Ports) -> Overview:
@@ -96,13 +99,14 @@ def overview(ports: Ports) -> Overview:
 
 
 def _version(work: Work, policy: Policy, row: Lifecycle, endpoints: Sequence[Endpoint], now: datetime) -> VersionStatus:
-    ref, target = row.ref, NEXT.get(row.stage)
+    ref, known = row.ref, work.catalog.version(row.ref)
+    # one that was deleted past us goes nowhere
+    target = NEXT.get(row.stage) if known is not None else None
     missing: tuple[Gate, ...] = ()
     if target is not None:
         rules = policy.rules(ref.model, target)
         evidence = gather(work, policy, ref, target, stored_facts(work, ref), now, archive_existing=True)
         missing = judge(evidence, rules, policy.level_for(rules)).open
-    known = work.catalog.version(ref)
     promotions = [promotion for promotion in work.promotions.open_of_model(ref.model) if promotion.ref == ref]
     return VersionStatus(
         ref=ref,

@@ -104,6 +104,16 @@ class RetireAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptAsk:
+    """Let Lockgate's rows follow what was deleted past it in this model."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyText:
     """A policy file's text."""
 

@@ -307,13 +307,33 @@ class VersionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that MLflow's tables say otherwise than Lockgate holds, because somebody wrote past Lockgate.
+
+    `kind` is stage, alias, version deleted, version replaced or model gone. `held` is what Lockgate holds, `found` what
+    MLflow's tables say. `restore` and `accept` are the commands that settle it one way or the other, empty where none.
+    """
+
+    kind: str
+    model: str
+    because: str
+    version: int | None = None
+    alias: str = ""
+    held: str = ""
+    found: str = ""
+    restore: str = ""
+    accept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model: its versions, newest first, its endpoints and its pending requests for approval."""
+    """One model: its versions, newest first, its endpoints, pending requests, and what was changed past Lockgate."""
 
     model: str
     versions: tuple[VersionStatus, ...]
     endpoints: tuple[Endpoint, ...] = ()
     pending: tuple[ApprovalRequest, ...] = ()
+    drift: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +453,13 @@ class EndpointList:
     """Endpoints by environment and model."""
 
     endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftList:
+    """Differences by model and version."""
+
+    drift: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)

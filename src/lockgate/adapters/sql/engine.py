@@ -16,7 +16,7 @@ from lockgate.adapters.sql.dialects import BEGIN, READING, WRITING
 from lockgate.domain.errors import BadInput, Unavailable
 
 BUSY_SECONDS = 20
-_FORMS = "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER@HOST/NAME."
+FORMS = "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER@HOST/NAME."
 
 
 def make_engine(uri: str) -> Engine:
@@ -28,19 +28,19 @@ def make_engine(uri: str) -> Engine:
     try:
         url = make_url(uri)
     except ArgumentError as e:
-        raise BadInput(f"{uri!r} is not a database URI.", hint=_FORMS) from e
+        raise BadInput(f"{uri!r} is not a database URI.", hint=FORMS) from e
     match url.get_backend_name():
         case "sqlite":
             return _sqlite(url)
         case "postgresql":
             return _postgresql(url)
         case other:
-            raise BadInput(f"Lockgate does not speak to {other!r} databases.", hint=_FORMS)
+            raise BadInput(f"Lockgate does not speak to {other!r} databases.", hint=FORMS)
 
 
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database.startswith((":", "file:")):
-        raise BadInput("Lockgate's SQLite database is a file.", hint=_FORMS)
+        raise BadInput("Lockgate's SQLite database is a file.", hint=FORMS)
     path = Path(url.database).absolute()
     try:
         _create(path)

@@ -55,6 +55,11 @@ def missing(engine: Engine) -> tuple[str, ...]:
         return _missing(connection)
 
 
+def absent(connection: Connection) -> tuple[str, ...]:
+    """As `missing`, in a transaction that is open already."""
+    return _missing(connection)
+
+
 def ensure(engine: Engine) -> tuple[str, ...]:
     """Build what is missing; the names of what this call built. Any number of processes may call it at once.
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, evidence, moves, record, standing
+from lockgate.server.api import approvals, drift, evidence, moves, record, standing
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.ports import Ports
@@ -50,6 +50,7 @@ def create_api(
         moves.routes(ports),
         evidence.routes(ports),
         approvals.routes(ports),
+        drift.routes(ports),
         record.routes(ports, parse_policy),
     ):
         app.include_router(router)

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from lockgate.domain import approvals, audit, evidence, identity, promotion, serving, validation, verdict, versions
+from lockgate.domain import (
+    approvals,
+    audit,
+    drift,
+    evidence,
+    identity,
+    promotion,
+    serving,
+    validation,
+    verdict,
+    versions,
+)
 from lockgate.usecases import plan as plans
 from lockgate.usecases import status as statuses
 from lockgate.usecases.ports import Recorded, Work
@@ -167,6 +178,14 @@ def model_status(of: statuses.ModelStatus, seen: tuple[shapes.Endpoint, ...]) ->
         tuple(version_status(each) for each in of.versions),
         seen,
         tuple(requested(each) for each in of.pending),
+        tuple(difference(each) for each in of.drift),
+    )
+
+
+def difference(of: drift.Difference) -> shapes.Difference:
+    """Something that was changed past Lockgate."""
+    return shapes.Difference(
+        of.kind.value, of.model, of.because, of.version, of.alias, of.held, of.found, of.restore, of.accept
     )
 
 
