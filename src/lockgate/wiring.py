@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.sandbox.process import ProcessSandbox
     from lockgate.adapters.sql.ledger import SqlAgentLedger
+    from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
+    from lockgate.adapters.sql.registry.sqlite import SqliteReader
     from lockgate.adapters.sql.store import SqlStore
     from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
     from lockgate.config import Settings
@@ -45,6 +47,12 @@ class Node:
         from lockgate.adapters.sql.store import SqlStore
 
         return SqlStore(make_engine(self.settings.database), self.parse_policy)
+
+    @cached_property
+    def reader(self) -> SqliteReader | PostgresqlReader:
+        from lockgate.adapters.sql.registry.opening import open_reader
+
+        return open_reader(self.settings.database)
 
     @cached_property
     def artifacts(self) -> PinnedArtifacts:
@@ -228,4 +236,7 @@ def govern_registry(
     schema.prepare(node.settings.database, say)
     mlflow_indexes.ensure(node.store.engine)
     node.store.ambient = workspace
-    install(Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain))
+    governance = Governance(
+        ports=node.ports, work_on=node.store.work_on, who=who, explain=explain, reader=node.reader
+    )
+    install(governance)

@@ -65,7 +65,7 @@ def node(fresh: Path, tmp_path: Path) -> wiring.Node:
 
 @pytest.fixture
 def store(node: wiring.Node) -> Iterator[mlflow_store.Governed]:
-    governance = Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain)
+    governance = Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain, node.reader)
     made = mlflow_store.Governed(node.settings.database, governance=governance)
     yield made
     made._dispose_engine()
@@ -173,7 +173,7 @@ def test_the_server_and_the_client_code_inside_it_use_the_same_store(node):
     before = dict(handlers._model_registry_store_registry._registry), dict(client_side._get_store_registry()._registry)
     known = handlers._model_registry_store_registry, client_side._get_store_registry()
     try:
-        install(Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain))
+        install(Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain, node.reader))
         for uri in (node.settings.database, node.settings.database.replace("sqlite:", "sqlite+pysqlite:")):
             stores = [known_one.get_store_builder(uri)(uri) for known_one in known]
             assert stores[0] is stores[1]

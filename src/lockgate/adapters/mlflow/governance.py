@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, PERMISSION_DENIED, ErrorCode
@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session
 
 from lockgate.domain.errors import LockgateError
 from lockgate.domain.identity import Who
+from lockgate.domain.registered import ModelRow, VersionRow
+from lockgate.domain.search import Search
 from lockgate.usecases.ports import Ports, Work
+
+T = TypeVar("T")
+# a read asks for rows and is given them until it has its result; what it asks with is the database's affair
+Steps: TypeAlias = Generator[Any, Any, T]
 
 
 class Told(Protocol):
@@ -30,14 +36,39 @@ class Told(Protocol):
     def detail(self) -> Mapping[str, Any]: ...
 
 
+class Reads(Protocol):
+    """What can be read of the registry of one workspace."""
+
+    def version(self, workspace: str, name: str, version: int) -> Steps[VersionRow | None]: ...
+    def aliased(self, workspace: str, name: str, alias: str) -> Steps[VersionRow | int | None]: ...
+    def latest(self, workspace: str, name: str) -> Steps[list[VersionRow]]: ...
+    def location(self, workspace: str, name: str, version: int) -> Steps[tuple[str | None, str | None] | None]: ...
+    def exists(self, workspace: str, name: str) -> Steps[bool]: ...
+    def model(self, workspace: str, name: str) -> Steps[ModelRow | None]: ...
+    def search_models(self, workspace: str, wanted: Search) -> Steps[list[ModelRow]]: ...
+    def search_versions(self, workspace: str, wanted: Search) -> Steps[list[VersionRow]]: ...
+
+
+class Reader(Protocol):
+    """Carries reads out: in this thread, or beside the event loop's other work."""
+
+    @property
+    def dialect(self) -> str: ...
+    @property
+    def reads(self) -> Reads: ...
+    def run(self, steps: Steps[T]) -> T: ...
+    async def answer(self, steps: Steps[T]) -> T: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Governance:
-    """The use cases' ports, our side of a transaction on MLflow's connection, the caller, and how errors are told."""
+    """The use cases' ports, our side of MLflow's transactions, the caller, the reads, and how errors are told."""
 
     ports: Ports
     work_on: Callable[[Connection], Work]
     who: Callable[[], Who]
     explain: Callable[[LockgateError], Told]
+    reader: Reader
 
     def as_mlflow(self, error: LockgateError) -> MlflowException:
         """The same refusal as MLflow's handlers and clients know it."""

@@ -29,6 +29,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
+from lockgate.adapters.mlflow.reading import Reading, ReadingStore
 from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.promotion import Kind
 from lockgate.domain.stages import Stage
@@ -42,12 +43,13 @@ def _always(_work: Work, _connection: Connection) -> None:
     return None
 
 
-class Governed(SqlAlchemyStore):
+class Governed(ReadingStore, SqlAlchemyStore):
     """MLflow's store with Lockgate inside each of its transactions."""
 
     def __init__(self, db_uri: str, read_db_uri: str | None = None, *, governance: Governance) -> None:
         super().__init__(db_uri, read_db_uri=read_db_uri)
         self._governance = governance
+        self.reading = Reading(governance.reader.reads, governance.reader.dialect)
         # an instance attribute is MLflow's own seam: all of its methods get their sessions from it
         plain: Sessions = vars(self)["ManagedSessionMaker"]
         self.ManagedSessionMaker = governed_sessions(plain, governance, self._get_active_workspace)

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     FromClause,
     Integer,
@@ -26,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.sql.elements import KeyedColumnElement
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.domain.stages import Stage
@@ -35,7 +35,7 @@ NAME = bindparam("name", type_=String)
 # as wide as any number a client may name: one that no version can have is a version that is not there
 VERSION = bindparam("version", type_=BigInteger)
 ALIAS = bindparam("alias", type_=String)
-DELETED = literal_column(f"'{mlflow.DELETED}'")  # as it stands in our indexes
+DELETED: ColumnElement[str] = literal_column(f"'{mlflow.DELETED}'")  # as it stands in our indexes
 
 _SQLITE = sqlite.dialect(paramstyle="named")
 _POSTGRESQL = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ _POSTGRESQL = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-un
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL ready to be sent: its parameters' names in their order, those with one value, and which columns are numbers."""
+    """SQL ready to be sent: its parameters in their order, those with one value, and which columns are numbers."""
 
     sql: str
     names: tuple[str, ...]
@@ -77,7 +77,7 @@ class Words:
         """JSON that was gathered, as a part of another."""
         return func.json(text) if self.sqlite else cast(text, _JSON)
 
-    def tags(self, table: Table, of: Sequence[Column[Any]]) -> ColumnElement[str]:
+    def tags(self, table: Table, of: Sequence[KeyedColumnElement[Any]]) -> ColumnElement[str]:
         """The tags whose row agrees with these columns, as MLflow's clients read them."""
         words = func.json_object if self.sqlite else func.json_build_object
         tag = table.alias("t")
@@ -161,7 +161,7 @@ class _Json(Text):
 _JSON = _Json()
 
 
-def _each(inner: FromClause, gathered: ColumnElement[Any], of: Sequence[Column[Any]]) -> ColumnElement[Any]:
+def _each(inner: FromClause, gathered: ColumnElement[Any], of: Sequence[KeyedColumnElement[Any]]) -> ColumnElement[Any]:
     """What is gathered of the inner rows that agree with these columns of the row around them."""
     same = [inner.c[column.key] == column for column in of]
     return select(gathered).where(*same).correlate_except(inner).scalar_subquery()
