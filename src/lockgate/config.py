@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ from lockgate.domain.errors import BadInput
 PREFIX = "LOCKGATE_"
 POLICY_FILE = "lockgate.yaml"
 MLFLOWS_WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
+# in an address, and as an option after it: postgresql://me:secret@host/name?password=secret
+_PASSWORDS = re.compile(r"(?P<before>[\w+]+://[^\s:@/]*:)[^\s@]*(?=@)|(?P<option>[?&](?:ssl)?password=)[^\s&]*")
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -88,6 +91,11 @@ class Settings(BaseSettings):
                 "under any name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
             )
         return host
+
+
+def without_passwords(text: str) -> str:
+    """The same text with the password of every address in it replaced: for messages, logs and lists of processes."""
+    return _PASSWORDS.sub(lambda found: f"{found['before'] or found['option']}***", text)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,9 @@
-"""How the database file is opened, and what is said when it cannot be."""
+"""How a database is opened, and what is said when it cannot be."""
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.sql import troubles
@@ -22,6 +23,7 @@ from lockgate.domain.errors import BadInput, Unavailable
 from lockgate.domain.stages import Stage
 from tests.contracts.databases import Mlflow
 from tests.contracts.makers import ANN, FRAUD_1, T0, Parser, entry
+from tests.databases.backends import Database, on_sqlite
 
 
 def pragma(engine: Engine, name: str) -> object:
@@ -91,6 +93,7 @@ def test_a_database_nobody_prepared_is_told(tmp_path: Path, parser: Parser) -> N
     store.engine.dispose()
 
 
+@on_sqlite
 def test_a_database_that_stays_locked_is_told_and_nothing_raw_surfaces(store: SqlStore, monkeypatch) -> None:
     monkeypatch.setattr("lockgate.adapters.sql.engine.BUSY_SECONDS", 0.05)
     store.engine.dispose()  # new connections wait as long as the line above says
@@ -104,6 +107,7 @@ def test_a_database_that_stays_locked_is_told_and_nothing_raw_surfaces(store: Sq
         work.record.write(entry(model=""))
 
 
+@on_sqlite
 def test_a_full_disk_is_told(store: SqlStore) -> None:
     def fill() -> None:
         with store.writing(None) as work:
@@ -129,7 +133,8 @@ def test_a_statement_that_is_our_own_mistake_crashes_loudly(store: SqlStore) -> 
 
 
 def test_every_known_trouble_has_advice() -> None:
-    assert all(message.endswith(".") and hint.endswith(".") for _, message, hint in troubles._KNOWN)
+    known = (*troubles._BY_CODE, *troubles._KNOWN, *troubles._NO_SUCH)
+    assert all(message.endswith(".") and re.search(r"[.…]$|NAME$", hint) for _, message, hint in known)
 
 
 def test_a_reader_sees_one_moment(store: SqlStore, mlflow: Mlflow, fraud: str) -> None:
@@ -149,7 +154,8 @@ def test_a_work_in_somebody_elses_transaction_commits_and_is_undone_with_it(
     theirs = store.engine if whose == "our engine" else create_engine(store.engine.url)
 
     def change(session: Session) -> None:
-        session.connection().exec_driver_sql("PRAGMA busy_timeout = 20000")
+        if store.engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("PRAGMA busy_timeout = 20000")
         work = store.work_on(session.connection())
         store.lock(work.connection, fraud)
         work.versions.place(FRAUD_1, Stage.STAGING, T0, None)
@@ -162,12 +168,18 @@ def test_a_work_in_somebody_elses_transaction_commits_and_is_undone_with_it(
             return there and there.stage, work.record.verify()[0]
 
     def is_locked() -> bool:
-        with closing(sqlite3.connect(str(store.engine.url.database), timeout=0, isolation_level=None)) as other:
-            try:
-                other.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            return False
+        if store.engine.dialect.name == "sqlite":
+            other, take = create_engine(store.engine.url, connect_args={"timeout": 0}), "BEGIN IMMEDIATE"
+        else:
+            other, take = create_engine(store.engine.url), "SELECT 1 FROM registered_models FOR UPDATE NOWAIT"
+        try:
+            with other.connect() as connection:
+                connection.exec_driver_sql(take)
+        except OperationalError:
+            return True
+        finally:
+            other.dispose()
+        return False
 
     with Session(theirs) as session:
         change(session)
@@ -195,10 +207,12 @@ with store.writing(None) as work:
 """
 
 
-def test_a_writer_killed_in_the_middle_leaves_what_was_committed_and_no_lock(store: SqlStore) -> None:
+def test_a_writer_killed_in_the_middle_leaves_what_was_committed_and_no_lock(
+    store: SqlStore, database: Database
+) -> None:
     root = Path(__file__).resolve().parents[3]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
-    command = [sys.executable, "-c", _DIE_IN_THE_MIDDLE, f"sqlite:///{store.engine.url.database}"]
+    command = [sys.executable, "-c", _DIE_IN_THE_MIDDLE, database.uri]
     assert subprocess.run(command, env=env, timeout=60).returncode == -9
     with store.writing(None) as work:
         assert [x.plain["action"] for x in work.record.read()] == ["kept"]

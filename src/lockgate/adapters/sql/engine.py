@@ -13,9 +13,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from lockgate.adapters.sql.dialects import BEGIN, READING, WRITING
+from lockgate.config import without_passwords
 from lockgate.domain.errors import BadInput, Unavailable
 
 BUSY_SECONDS = 20
+IDLE_SECONDS = 60
+CONNECT_SECONDS = 5
 FORMS = "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER@HOST/NAME."
 
 
@@ -27,8 +30,8 @@ def make_engine(uri: str) -> Engine:
     """
     try:
         url = make_url(uri)
-    except ArgumentError as e:
-        raise BadInput(f"{uri!r} is not a database URI.", hint=FORMS) from e
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        raise BadInput(f"{without_passwords(uri)!r} is not a database URI.", hint=FORMS) from None
     match url.get_backend_name():
         case "sqlite":
             return _sqlite(url)
@@ -56,10 +59,42 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
+    told = connecting(url)
     try:
-        return create_engine(url, pool_size=8, max_overflow=24, pool_timeout=BUSY_SECONDS, pool_pre_ping=True)
+        engine = create_engine(
+            url, pool_size=5, max_overflow=15, pool_timeout=BUSY_SECONDS, pool_pre_ping=True, connect_args=told
+        )
     except ModuleNotFoundError as e:
         raise Unavailable(f"PostgreSQL needs a driver: {e}.", hint="pip install 'psycopg[binary]'") from e
+    event.listen(engine, "connect", with_limits)
+    return engine
+
+
+def connecting(url: URL) -> dict[str, Any]:
+    """How a connection to PostgreSQL is made and watched, as far as the address does not say it itself: a server that
+    is gone without a word is noticed within half a minute.
+    """
+    told = {
+        "connect_timeout": CONNECT_SECONDS,
+        "fallback_application_name": "lockgate",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "tcp_user_timeout": 30_000,
+    }
+    return {name: value for name, value in told.items() if name not in url.query}
+
+
+def with_limits(driver: Any, _record: object) -> None:
+    """Give a new connection to PostgreSQL the limits that a transaction has: a pool calls this for each.
+
+    Waiting for a row ends after `BUSY_SECONDS`, and a process that stands still does not hold its rows for ever.
+    """
+    # by statements: what stands between us and a server may refuse settings that come with the connection
+    before, driver.autocommit = driver.autocommit, True
+    driver.execute(f"SET lock_timeout = {round(BUSY_SECONDS * 1000)}")
+    driver.execute(f"SET idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}")
+    driver.autocommit = before
 
 
 def _create(path: Path) -> None:
