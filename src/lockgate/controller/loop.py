@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lockgate.controller.watching import Watch
 from lockgate.domain.errors import LockgateError
 from lockgate.usecases import validate
 from lockgate.usecases.advance import advance
@@ -47,6 +48,7 @@ class Controller:
             threading.Thread(target=self._forever, args=(stop, step), name=name, daemon=True)
             for name, step in (("promotions", self.advance_one), ("validations", self.validate_one))
         ]
+        threads.append(threading.Thread(target=Watch(self._ports).run, args=(stop,), name="drift", daemon=True))
         if self._deliverer is not None:
             threads.append(threading.Thread(target=self._deliverer.run, args=(stop,), name="webhooks", daemon=True))
         for thread in threads:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _URI = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 log = logging.getLogger("lockgate.server")
+_MOST_TOLD = 10
 
 
 def build(settings: Settings) -> App:
@@ -47,6 +48,7 @@ def build(settings: Settings) -> App:
 
     node = wiring.Node(settings, "server")
     wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
+    _tell_drift(node.ports)
     inner = mlflow_app.load(settings.database)
     routes = workspaces.Workspaces(Routes(_api(node, settings), _governed(inner, node.ports, settings)))
     # a million objects of MLflow's that live as long as the process: walking them costs pauses, and seconds at the stop
@@ -63,6 +65,17 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
         workspaces=settings.workspaces,
         routers=settings.mlflow_routers,
     )
+
+
+def _tell_drift(ports: Ports) -> None:
+    """Log what was changed past Lockgate while it did not run."""
+    from lockgate.usecases import drift
+
+    found = drift.look_everywhere(ports)
+    for each in found[:_MOST_TOLD]:
+        log.warning("changed past Lockgate: %s", each.because)
+    if len(found) > _MOST_TOLD:
+        log.warning("and %d more differences: lockgate drift", len(found) - _MOST_TOLD)
 
 
 class Routes:

@@ -38,6 +38,17 @@ def look(ports: Ports, model: str | None = None) -> Sequence[Difference]:
     return found
 
 
+def look_everywhere(ports: Ports) -> Sequence[Difference]:
+    """Every difference in every workspace."""
+    with ports.store.reading() as work:
+        workspaces = work.drift.workspaces()
+    found: list[Difference] = []
+    for workspace in workspaces:
+        with ports.store.within(workspace):
+            found += look(ports)
+    return found
+
+
 def note(ports: Ports, *, why: str = "") -> Noted:
     """Put each difference on the record once, in all workspaces: when it is first seen, and when it is gone again.
 

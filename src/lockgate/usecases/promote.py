@@ -17,6 +17,7 @@ from lockgate.domain.promotion import Kind, Promotion, PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases import drift
 from lockgate.usecases.advance import advance, begin
 from lockgate.usecases.gather import Looked, catalog_version, lifecycle
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
@@ -171,7 +172,10 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
         leaves=ask.leaves,
     )
     if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
-        there = replace(promotion, id="", state=PromotionState.DONE, because="it is there already", closed_at=now)
+        because = "it is there already"
+        if drift.mend(ports, work, ref, ask.who):
+            because += "; MLflow's tables said otherwise and were put right"
+        there = replace(promotion, id="", state=PromotionState.DONE, because=because, closed_at=now)
         return there, False
     action = "rollback:requested" if ask.kind is Kind.ROLLBACK else "promotion:requested"
     detail: dict[str, Plain] = {"promotion": promotion.id, "kind": ask.kind.value}

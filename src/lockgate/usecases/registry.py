@@ -53,7 +53,16 @@ def may_register_model(tags: Mapping[str, str]) -> None:
 
 
 def model_registered(work: Work, change: Change, tags: Mapping[str, str], description: str | None = None) -> None:
-    """A new model, or a new prompt."""
+    """A new model, or a new prompt. A row of ours under its name is of one that was deleted past Lockgate.
+
+    Raises Conflict while that one still serves.
+    """
+    for endpoint in _endpoints(work, change.model):
+        raise Conflict(
+            f"A model {change.model} was deleted past Lockgate and still has a {endpoint.environment} endpoint.",
+            hint=f"lockgate endpoints retire {change.model} --environment {endpoint.environment}",
+        )
+    work.versions.delete_model(change.model, change.at)
     work.versions.add_model(change.model)
     prompt = work.catalog.is_prompt(change.model)
     detail: dict[str, Plain] = {"tags": _recorded(tags)} if tags else {}
@@ -220,9 +229,9 @@ def ask_by_alias(work: Work, ref: VersionRef, alias: str, who: Who) -> Ask | Non
 
 
 def may_delete_alias(work: Work, model: str, alias: str, holder: int | None) -> None:
-    """Raises Conflict for a protected alias that points at a version."""
+    """Raises Conflict for a protected alias while a version is the primary of its stage."""
     stage = protected_stage(work, model, alias)
-    if stage is not None and holder is not None:
+    if stage is not None and holder is not None and any(x.primary for x in work.versions.in_stage(model, stage)):
         raise Conflict(
             f"The alias {alias} of {model} names the primary version of {stage}; "
             f"it goes when {model}@{holder} leaves that stage.",

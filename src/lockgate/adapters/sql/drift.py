@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, exists, func, or_, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    exists,
+    func,
+    inspect,
+    or_,
+    select,
+    type_coerce,
+)
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.names import Names
@@ -41,7 +53,9 @@ class SqlDrift:
         return sorted(found, key=lambda x: (x.model, x.version or 0, x.alias))
 
     def workspaces(self) -> Sequence[str]:
-        """Every workspace that holds a model, in MLflow's tables or in ours."""
+        """Every workspace that holds a model, in MLflow's tables or in ours; none while MLflow's are not made yet."""
+        if not inspect(self._connection).has_table(mlflow.registered_models.name):
+            return ()
         theirs = select(mlflow.registered_models.c.workspace).union(select(models.c.workspace))
         return sorted(self._connection.execute(theirs).scalars())
 
