@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from sqlalchemy.exc import OperationalError
 
 from lockgate import wiring
 from lockgate.adapters.mlflow import schema
@@ -18,9 +20,12 @@ from lockgate.adapters.mlflow import store as mlflow_store
 from lockgate.adapters.mlflow.governance import Governance
 from lockgate.config import load
 from lockgate.domain.errors import Conflict
-from lockgate.domain.identity import Who
+from lockgate.domain.identity import ANONYMOUS, Who
+from lockgate.domain.stages import Stage
+from lockgate.domain.validation import ValidationState
+from lockgate.domain.versions import VersionRef
 from lockgate.server.problems import explain
-from lockgate.usecases import registry
+from lockgate.usecases import registry, validate
 
 READS = {
     "search_registered_models", "get_registered_model", "get_latest_versions", "get_model_version",
@@ -64,8 +69,14 @@ def node(fresh: Path, tmp_path: Path) -> wiring.Node:
 
 
 @pytest.fixture
-def store(node: wiring.Node) -> Iterator[mlflow_store.Governed]:
-    governance = Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain, node.reader)
+def callers() -> list[str]:
+    """Who has called; the last one does."""
+    return ["ann"]
+
+
+@pytest.fixture
+def store(node: wiring.Node, callers: list[str]) -> Iterator[mlflow_store.Governed]:
+    governance = Governance(node.ports, node.store.work_on, lambda: Who(callers[-1]), explain, node.reader)
     made = mlflow_store.Governed(node.settings.database, governance=governance)
     yield made
     made._dispose_engine()
@@ -75,7 +86,8 @@ def store(node: wiring.Node) -> Iterator[mlflow_store.Governed]:
 
 def _actions(node: wiring.Node) -> list[str]:
     with node.ports.store.reading() as work:
-        return [str(entry.plain["action"]) for entry in work.record.read(limit=1000)]
+        actions = [str(entry.plain["action"]) for entry in work.record.read(limit=1000)]
+    return [action for action in actions if not action.startswith("database:")]
 
 
 def test_every_method_of_mlflows_store_is_known_here():
@@ -119,21 +131,78 @@ def test_when_our_entry_cannot_be_written_mlflows_change_is_undone(store, node, 
     assert store.create_model_version("fraud", "s3://x/y").version == 1
 
 
-def test_mlflows_retry_after_a_lost_race_keeps_lock_and_record(store, node, monkeypatch):
+class _Deadlock(Exception):
+    """As PostgreSQL's driver tells it."""
+
+    sqlstate = "40P01"
+
+
+def test_a_change_that_the_database_undid_for_another_one_is_made_again_and_recorded_once(store, node, monkeypatch):
     store.create_registered_model("fraud")
-    plain, lost = store._populate_model_version_aliases, list[int]()
+    plain, undone = registry.version_registered, list[int]()
 
-    def lose_once(session, name, version):
-        if not lost:
-            lost.append(version)
-            from sqlalchemy.exc import IntegrityError
+    def be_undone_twice(*args: object) -> None:
+        plain(*args)
+        if len(undone) < 2:
+            undone.append(1)
+            raise OperationalError("INSERT", {}, _Deadlock())
 
-            raise IntegrityError("INSERT", {}, Exception("UNIQUE"))
-        return plain(session, name, version)
-
-    monkeypatch.setattr(store, "_populate_model_version_aliases", lose_once)
+    monkeypatch.setattr(registry, "version_registered", be_undone_twice)
     assert store.create_model_version("fraud", "s3://x/y").version == 1
     assert _actions(node) == ["version:registered", "model:registered"]
+
+
+def test_a_version_is_of_who_registered_it_and_a_copy_keeps_that(store, callers):
+    store.create_registered_model("fraud")
+    store.create_registered_model("theft")
+    assert store.create_model_version("fraud", "s3://x/y").user_id == "ann"
+    callers.append("ben")
+    assert store.create_model_version("theft", "models:/fraud/1").user_id == "ann"
+    callers.append(ANONYMOUS)
+    assert store.create_model_version("fraud", "s3://x/y").user_id is None
+    assert store.get_model_version("fraud", 1).user_id == "ann"
+    store.delete_model_version("fraud", 1)
+    assert store._get_sql_model_version_including_deleted("fraud", 1).user_id is None
+
+
+def test_a_model_takes_the_validations_that_wait_for_it_along(store, node):
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", "s3://x/y")
+    asked = validate.ask(node.ports, VersionRef("fraud", 1), Who("ann"))
+    store.delete_registered_model("fraud")
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", "s3://x/y")
+    closed = validate.look(node.ports, asked.id)
+    assert (closed.state, closed.because) == (ValidationState.ERROR, "its model was deleted")
+    assert node.ports.queue.claim_validation("here", timedelta(seconds=9)) is None
+
+
+def test_a_model_that_gets_its_own_name_again_keeps_its_history(store, node):
+    store.create_registered_model("fraud")
+    store.create_model_version("fraud", "s3://x/y")
+    store.transition_model_version_stage("fraud", 1, "Staging", False)
+    assert store.rename_registered_model("fraud", "fraud").latest_versions[0].current_stage == "Staging"
+    with node.ports.store.reading() as work:
+        row = work.versions.get(VersionRef("fraud", 1))
+        assert (row.stage, row.provenance) == (Stage.STAGING, "registered")
+
+
+def test_a_rename_carries_everything_along(store):
+    store.create_registered_model("fraud", [RegisteredModelTag("a", "b")])
+    store.create_model_version("fraud", "s3://x/y", tags=[ModelVersionTag("c", "d")])
+    store.set_registered_model_alias("fraud", "mine", 1)
+    store.create_registered_model("theft")
+    with pytest.raises(MlflowException, match=r"^Registered Model \(name=theft\) already exists") as refused:
+        store.rename_registered_model("fraud", "theft")
+    assert refused.value.error_code == "RESOURCE_ALREADY_EXISTS"
+    renamed = store.rename_registered_model("fraud", "deceit")
+    assert (renamed.tags, renamed.aliases, renamed.latest_versions[0].tags) == ({"a": "b"}, {"mine": 1}, {"c": "d"})
+    found = store.get_model_version_by_alias("deceit", "mine")
+    assert (found.name, found.tags, found.last_updated_timestamp) == (
+        "deceit", {"c": "d"}, renamed.last_updated_timestamp,
+    )  # fmt: skip
+    with pytest.raises(MlflowException, match="not found"):
+        store.get_registered_model("fraud")
 
 
 def test_each_plain_change_has_one_entry(store, node):

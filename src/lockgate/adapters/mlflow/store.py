@@ -1,46 +1,56 @@
 """The governed store: every mutator of MLflow's registry, judged, recorded and committed with our rows.
 
-MLflow's own bodies run unchanged between our questions and our entries. What is not here is refused when it writes.
+A change is one transaction of our own: the model is locked, the use case is asked, MLflow's rows are written
+(`writing/rows.py`) and the record with them. What is not here is refused when it writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from mlflow.entities.model_registry.model_version_stages import (
     DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS,
+    STAGE_NONE,
     get_canonical_stage,
 )
+from mlflow.entities.model_registry.model_version_status import ModelVersionStatus
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.utils.models import _parse_model_uri
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
+from mlflow.prompt.registry_utils import handle_resource_already_exist_error, has_prompt_tag
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.validation import (
     _validate_model_alias_name,
     _validate_model_alias_name_reserved,
     _validate_model_name,
+    _validate_model_renaming,
     _validate_model_version,
     _validate_model_version_tag,
+    _validate_registered_model_tag,
+    _validate_tag_name,
 )
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
 from lockgate.adapters.mlflow.reading import Reading, ReadingStore
-from lockgate.domain.errors import Forbidden, LockgateError
-from lockgate.domain.promotion import Kind
+from lockgate.adapters.mlflow.writing.changes import Changes, again
+from lockgate.adapters.mlflow.writing.rows import Rows, no_model, no_version
+from lockgate.adapters.mlflow.writing.sources import copied_from, origin_of
+from lockgate.domain.errors import Forbidden
+from lockgate.domain.identity import ANONYMOUS
+from lockgate.domain.promotion import Kind, Promotion
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import approve, promote, registry, webhooks
 from lockgate.usecases.ports import Work
 from lockgate.usecases.promote import Ask
 
-
-def _always(_work: Work, _connection: Connection) -> None:
-    return None
+T = TypeVar("T")
+_READY = ModelVersionStatus.to_string(ModelVersionStatus.READY)
 
 
 class Governed(ReadingStore, SqlAlchemyStore):
@@ -50,6 +60,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
         super().__init__(db_uri, read_db_uri=read_db_uri)
         self._governance = governance
         self.reading = Reading(governance.reader.reads, governance.reader.dialect)
+        self._changes = Changes(governance, self._get_active_workspace)
         # an instance attribute is MLflow's own seam: all of its methods get their sessions from it
         plain: Sessions = vars(self)["ManagedSessionMaker"]
         self.ManagedSessionMaker = governed_sessions(plain, governance, self._get_active_workspace)
@@ -57,66 +68,102 @@ class Governed(ReadingStore, SqlAlchemyStore):
     # --- models -----------------------------------------------------------------------------------------------------
 
     def create_registered_model(
-        self, name: str, tags: Any = None, description: str | None = None, deployment_job_id: str | None = None
+        self,
+        name: str,
+        tags: Any = None,
+        description: str | None = None,
+        deployment_job_id: str | None = None,  # noqa: ARG002 - MLflow's signature
     ) -> Any:
         """Register a model or a prompt. Reserved tags are refused; which of the two it is, is fixed here."""
+        _validate_model_name(name)
+        for tag in tags or []:
+            _validate_registered_model_tag(tag.key, tag.value)
         told = {tag.key: tag.value for tag in tags or []}
-        with self._changing(
-            name,
-            "create model",
-            allow=lambda _work, _connection: registry.may_register_model(told),
-            record=lambda work, _session: registry.model_registered(work, self._change(name), told, description),
-        ):
-            return super().create_registered_model(name, tags, description, deployment_job_id)
 
-    def update_registered_model(self, name: str, description: str, deployment_job_id: str | None = None) -> Any:
+        def create(work: Work, rows: Rows) -> Any:
+            registry.may_register_model(told)
+            if not rows.add_model(name, get_current_time_millis(), description, told):
+                there = has_prompt_tag(rows.model(name)._tags)
+                handle_resource_already_exist_error(name, there, has_prompt_tag(tags))
+            registry.model_registered(work, self._change(name), told, description)
+            return rows.model(name)
+
+        return self._write(name, "create model", create)
+
+    def update_registered_model(
+        self,
+        name: str,
+        description: str,
+        deployment_job_id: str | None = None,  # noqa: ARG002 - MLflow's signature
+    ) -> Any:
         """Change a model's description."""
-        with self._changing(
-            name,
-            "update model",
-            record=lambda work, _session: registry.model_described(work, self._change(name), description),
-        ):
-            return super().update_registered_model(name, description, deployment_job_id)
+        _validate_model_name(name)
+
+        def describe(work: Work, rows: Rows) -> Any:
+            if not rows.describe_model(name, description, get_current_time_millis()):
+                raise no_model(name)
+            registry.model_described(work, self._change(name), description)
+            return rows.model(name)
+
+        return self._write(name, "update model", describe)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing serves; its history and record go along."""
-        with self._changing(
-            name,
-            "rename model",
-            allow=lambda work, _connection: registry.may_rename_model(work, name),
-            record=lambda work, _session: registry.model_renamed(work, self._change(name), new_name),
-        ):
-            return super().rename_registered_model(name, new_name)
+        _validate_model_renaming(new_name)
+        _validate_model_name(name)
+
+        def rename(work: Work, rows: Rows) -> Any:
+            if not rows.has_model(name):
+                raise no_model(name)
+            registry.may_rename_model(work, name)
+            if new_name != name and rows.has_model(new_name):
+                # MLflow adds the database's own words, with the statement and its values in them
+                raise MlflowException(f"Registered Model (name={new_name}) already exists.", RESOURCE_ALREADY_EXISTS)
+            registry.model_renamed(work, self._change(name), new_name)
+            rows.rename_model(name, new_name, get_current_time_millis())
+            return rows.model(new_name)
+
+        return self._write(name, "rename model", rename, new_name)
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a model that nothing serves."""
-        with self._changing(
-            name,
-            "delete model",
-            allow=lambda work, _connection: registry.may_delete_model(work, name),
-            record=lambda work, _session: registry.model_deleted(work, self._change(name)),
-        ):
-            super().delete_registered_model(name)
+        _validate_model_name(name)
+
+        def delete(work: Work, rows: Rows) -> None:
+            if not rows.has_model(name):
+                raise no_model(name)
+            registry.may_delete_model(work, name)
+            registry.model_deleted(work, self._change(name))
+            rows.delete_model(name)
+
+        self._write(name, "delete model", delete)
 
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
         """Set a model's tag, unless it is reserved."""
-        with self._changing(
-            name,
-            f"set model tag {tag.key}",
-            allow=lambda _work, _connection: registry.may_tag_model(tag.key),
-            record=lambda work, _session: registry.tagged(work, self._change(name), tag.key, tag.value),
-        ):
-            super().set_registered_model_tag(name, tag)
+        _validate_model_name(name)
+        _validate_registered_model_tag(tag.key, tag.value)
+
+        def put(work: Work, rows: Rows) -> None:
+            registry.may_tag_model(tag.key)
+            if not rows.set_model_tag(name, tag.key, tag.value):
+                raise no_model(name)
+            registry.tagged(work, self._change(name), tag.key, tag.value)
+
+        self._write(name, f"set model tag {tag.key}", put)
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Delete a model's tag, unless it is reserved."""
-        with self._changing(
-            name,
-            f"delete model tag {key}",
-            allow=lambda _work, _connection: registry.may_tag_model(key),
-            record=lambda work, _session: registry.tagged(work, self._change(name), key, None),
-        ):
-            super().delete_registered_model_tag(name, key)
+        _validate_model_name(name)
+        _validate_tag_name(key)
+
+        def delete(work: Work, rows: Rows) -> None:
+            registry.may_tag_model(key)
+            if not rows.has_model(name):
+                raise no_model(name)
+            rows.delete_model_tag(name, key)
+            registry.tagged(work, self._change(name), key, None)
+
+        self._write(name, f"delete model tag {key}", delete)
 
     # --- versions ---------------------------------------------------------------------------------------------------
 
@@ -128,31 +175,40 @@ class Governed(ReadingStore, SqlAlchemyStore):
         tags: Any = None,
         run_link: str | None = None,
         description: str | None = None,
-        local_model_path: str | None = None,
+        local_model_path: str | None = None,  # noqa: ARG002 - MLflow's signature
         model_id: str | None = None,
     ) -> Any:
-        """Register a version in stage None. A tag that asks for approval does so, once the version is there."""
-        kept = self._without_copied_state(source, list(tags or []))
-        told = {tag.key: tag.value for tag in kept}
-        plain = [tag for tag in kept if tag.key not in registry.ACTS]
+        """Register a version in stage None. A tag that asks for approval does so, once the version is there.
 
-        def record(work: Work, session: Session) -> None:
-            number = self._newest(session, name)
-            change = self._change(name)
+        A copy leaves behind what Lockgate wrote on its original: an approval does not travel. Who registered the
+        original stays with it.
+        """
+        _validate_model_name(name)
+        for tag in tags or []:
+            _validate_model_version_tag(tag.key, tag.value)
+        origin, original = origin_of(self, source, run_id, model_id), copied_from(self, source)
+        told = {tag.key: tag.value for tag in tags or [] if not _is_copied(tag, original)}
+        plain = {key: value for key, value in told.items() if key not in registry.ACTS}
+        user = (original.user_id if original is not None else None) or self._name()
+
+        def create(work: Work, rows: Rows) -> Any:
+            change, at = self._change(name), get_current_time_millis()
+            if not rows.touch_model(name, at):
+                raise no_model(name)
+            registry.may_register_version(work, name, told)
+            number = rows.next_version(name)
+            row = {"name": name, "version": number, "creation_time": at, "last_updated_time": at, "source": source}
+            row |= {"storage_location": origin.location, "run_id": origin.run_id, "run_link": run_link}
+            row |= {"description": description, "user_id": user, "current_stage": STAGE_NONE, "status": _READY}
+            while not rows.add_version(row, plain):
+                row["version"] = number = number + 1  # somebody writes here who asks for no lock of ours
             registry.version_registered(self._governance.ports, work, change, number, source)
             webhooks.version_created(
                 work, name, number, told, source=source, run_id=run_id, description=description, at=change.at
             )
+            return rows.version(name, number)
 
-        with self._changing(
-            name,
-            "create version",
-            allow=lambda work, _connection: registry.may_register_version(work, name, told),
-            record=record,
-        ):
-            made = super().create_model_version(
-                name, source, run_id, plain, run_link, description, local_model_path, model_id
-            )
+        made = self._write(name, "create version", create)
         if registry.APPROVAL_REQUEST in told:
             self._act(VersionRef(name, int(made.version)), registry.APPROVAL_REQUEST, told[registry.APPROVAL_REQUEST])
             return self.get_model_version(name, made.version)
@@ -160,51 +216,63 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     def update_model_version(self, name: str, version: Any, description: str | None = None) -> Any:
         """Change a version's description."""
+        _validate_model_name(name)
         number = _validate_model_version(version)
-        with self._changing(
-            name,
-            "update version",
-            record=lambda work, _session: registry.version_described(work, self._change(name), number, description),
-        ):
-            return super().update_model_version(name, number, description)
+
+        def describe(work: Work, rows: Rows) -> Any:
+            if not rows.describe_version(name, number, description, get_current_time_millis()):
+                raise no_version(name, number)
+            registry.version_described(work, self._change(name), number, description)
+            return rows.version(name, number)
+
+        return self._write(name, "update version", describe)
 
     def delete_model_version(self, name: str, version: Any) -> None:
         """Delete a version that no endpoint holds and no promotion moves."""
         number = _validate_model_version(version)
-        with self._changing(
-            name,
-            "delete version",
-            allow=lambda work, _connection: registry.may_delete_version(work, VersionRef(name, number)),
-            record=lambda work, _session: registry.version_deleted(work, self._change(name), number),
-        ):
-            super().delete_model_version(name, number)
+        _validate_model_name(name)
+
+        def delete(work: Work, rows: Rows) -> None:
+            if not rows.has_version(name, number):
+                raise no_version(name, number)
+            registry.may_delete_version(work, VersionRef(name, number))
+            registry.version_deleted(work, self._change(name), number)
+            rows.delete_version(name, number, get_current_time_millis())
+
+        self._write(name, "delete version", delete)
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Set a version's tag; `approval_request` and `production_approved` are understood as the acts they mean."""
+        _validate_model_name(name)
         number = _validate_model_version(version)
+        _validate_model_version_tag(tag.key, tag.value)
         if tag.key in registry.ACTS:
-            _validate_model_version_tag(tag.key, tag.value)
             self.get_model_version(name, number)
             self._act(VersionRef(name, number), tag.key, tag.value)
             return
-        with self._changing(
-            name,
-            f"set version tag {tag.key}",
-            allow=lambda _work, _connection: registry.may_tag_version(tag.key),
-            record=lambda work, _session: registry.tagged(work, self._change(name), tag.key, tag.value, number),
-        ):
-            super().set_model_version_tag(name, number, tag)
+
+        def put(work: Work, rows: Rows) -> None:
+            registry.may_tag_version(tag.key)
+            if not rows.set_version_tag(name, number, tag.key, tag.value):
+                raise no_version(name, number)
+            registry.tagged(work, self._change(name), tag.key, tag.value, number)
+
+        self._write(name, f"set version tag {tag.key}", put)
 
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Delete a version's tag, unless it is reserved."""
+        _validate_model_name(name)
         number = _validate_model_version(version)
-        with self._changing(
-            name,
-            f"delete version tag {key}",
-            allow=lambda _work, _connection: registry.may_tag_version(key, deleting=True),
-            record=lambda work, _session: registry.tagged(work, self._change(name), key, None, number),
-        ):
-            super().delete_model_version_tag(name, number, key)
+        _validate_tag_name(key)
+
+        def delete(work: Work, rows: Rows) -> None:
+            registry.may_tag_version(key, deleting=True)
+            if not rows.has_version(name, number):
+                raise no_version(name, number)
+            rows.delete_version_tag(name, number, key)
+            registry.tagged(work, self._change(name), key, None, number)
+
+        self._write(name, f"delete version tag {key}", delete)
 
     # --- stages and aliases -----------------------------------------------------------------------------------------
 
@@ -213,14 +281,12 @@ class Governed(ReadingStore, SqlAlchemyStore):
     ) -> Any:
         """Promote. Never waits: a promotion that goes on is a conflict naming it."""
         ask = self.ask_for_stage(name, version, stage, archive_existing_versions)
-        if ask is None:
-            return self.get_model_version(name, version)
-        return self._promoted(ask)
+        return self.get_model_version(name, version) if ask is None else self._promoted(ask)
 
     def ask_for_stage(self, name: str, version: Any, stage: str, archive_existing_versions: bool) -> Ask | None:
         """The promotion a transition asks for, or None where there is none to ask for (a prompt stays in None).
 
-        Raises what MLflow raises for a malformed request or a version that is not there.
+        Raises what MLflow raises for a malformed request; whether the version is there is for the promotion to say.
         """
         canonical = get_canonical_stage(stage)
         if archive_existing_versions and canonical not in DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS:
@@ -228,66 +294,78 @@ class Governed(ReadingStore, SqlAlchemyStore):
                 "Model version transition cannot archive existing model versions because "
                 f"'{stage}' is not an Active stage. Valid stages are {DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS}"
             )
-        found = self.get_model_version(name, version)
-        target = Stage(canonical)
-        ref = VersionRef(name, int(found.version))
-        with self._governance.translated(), self._governance.ports.store.reading() as work:
-            if work.catalog.is_prompt(name):
-                registry.may_transition_prompt(name, target)
-                return None
+        _validate_model_name(name)
+        ref, target = VersionRef(name, _validate_model_version(version)), Stage(canonical)
+        if target is Stage.NONE:
+            with self._changes.translated(), self._governance.ports.store.reading() as work:
+                if work.catalog.is_prompt(name):
+                    return None
         return Ask(ref, target, Kind.TRANSITION, self._governance.who(), archive_existing=archive_existing_versions)
+
+    def promote(self, ask: Ask) -> tuple[Promotion, Any]:
+        """Open or join the promotion and take its first step, and the version as this very step left it.
+
+        The version is None where the promotion goes on, or ended otherwise than well. Raises MlflowException.
+        """
+        ref = ask.ref
+        seen: list[Any] = []
+
+        def look(work: Work) -> None:
+            seen[:] = [self._changes.rows(work).version(ref.model, ref.version)]
+
+        with self._changes.translated():
+            promotion = again(lambda: promote.ask(self._governance.ports, ask, look))
+        return promotion, seen[0] if seen else None
 
     def set_registered_model_alias(self, name: str, alias: str, version: Any) -> None:
         """Move an alias. A protected one is a promotion; it is refused rather than waited for."""
-        ask = self.ask_for_alias(name, alias, version)
+        _validate_model_name(name)
+        _validate_model_alias_name(alias)
+        _validate_model_alias_name_reserved(alias)
+        number = _validate_model_version(version)
+
+        def put(work: Work, rows: Rows) -> Ask | None:
+            ask = registry.ask_by_alias(work, VersionRef(name, number), alias, self._governance.who())
+            if ask is None:
+                before = rows.holder(name, alias)
+                if not rows.set_alias(name, alias, number):
+                    raise no_version(name, number)
+                registry.alias_changed(work, self._change(name), alias, before, number)
+            return ask
+
+        ask = self._write(name, f"set alias {alias}", put)
         if ask is not None:
             self._promoted(ask)
-            return
-        number = _validate_model_version(version)
-        before: list[int | None] = []
-
-        def allow(_work: Work, connection: Connection) -> None:
-            before[:] = [self._holder(connection, name, alias)]
-
-        with self._changing(
-            name,
-            f"set alias {alias}",
-            allow=allow,
-            record=lambda work, _session: registry.alias_changed(work, self._change(name), alias, before[-1], number),
-        ):
-            super().set_registered_model_alias(name, alias, number)
 
     def ask_for_alias(self, name: str, alias: str, version: Any) -> Ask | None:
         """The promotion that setting this alias means, or None for an alias of the user's own.
 
-        Raises what MLflow raises for a malformed request or a version that is not there.
+        Raises what MLflow raises for a malformed request; whether the version is there is for the promotion to say.
         """
         _validate_model_name(name)
         _validate_model_alias_name(alias)
         _validate_model_alias_name_reserved(alias)
         ref = VersionRef(name, _validate_model_version(version))
-        with self._governance.translated(), self._governance.ports.store.reading() as work:
-            ask = registry.ask_by_alias(work, ref, alias, self._governance.who())
-        if ask is not None:
-            self.get_model_version(name, ref.version)
-        return ask
+        with self._changes.translated(), self._governance.ports.store.reading() as work:
+            return registry.ask_by_alias(work, ref, alias, self._governance.who())
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias of the user's own."""
-        before: list[int | None] = []
+        _validate_model_name(name)
+        _validate_model_alias_name(alias)
 
-        def allow(work: Work, connection: Connection) -> None:
-            before[:] = [self._holder(connection, name, alias)]
-            registry.may_delete_alias(work, name, alias, before[-1])
+        def delete(work: Work, rows: Rows) -> None:
+            if not rows.has_model(name):
+                raise no_model(name)
+            before = rows.holder(name, alias)
+            registry.may_delete_alias(work, name, alias, before)
+            if before is not None:
+                rows.delete_alias(name, alias)
+                registry.alias_changed(work, self._change(name), alias, before, None)
 
-        def record(work: Work, _session: Session) -> None:
-            if before[-1] is not None:
-                registry.alias_changed(work, self._change(name), alias, before[-1], None)
+        self._write(name, f"delete alias {alias}", delete)
 
-        with self._changing(name, f"delete alias {alias}", allow=allow, record=record):
-            super().delete_registered_model_alias(name, alias)
-
-    # --- webhooks: MLflow's own, recorded --------------------------------------------------------------------------
+    # --- webhooks: MLflow's own bodies, recorded --------------------------------------------------------------------
 
     def create_webhook(self, *args: Any, **kwargs: Any) -> Any:
         """MLflow's own, with an entry on the record."""
@@ -306,85 +384,54 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(
-        self,
-        model: str | None,
-        action: str,
-        *,
-        allow: Callable[[Work, Connection], None] = _always,
-        record: Callable[[Work, Session], None],
-    ) -> Iterator[None]:
-        try:
-            with changing(Change(model, allow, record)):
-                yield
-        except MlflowException as refusal:
-            if isinstance(refusal.__cause__, Forbidden):
-                self._put_on_record(model, action, refusal.__cause__)
-            raise
+    def _write(self, name: str, action: str, body: Callable[[Work, Rows], T], *others: str) -> T:
+        return self._changes.run((name, *others), action, body)
 
-    def _recorded(self, action: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def _recorded(self, action: str) -> Iterator[None]:
         def record(work: Work, _session: Session) -> None:
             registry.webhook_changed(work, action, self._governance.who(), self._governance.ports.clock.now())
 
-        return self._changing(None, action, record=record)
+        with changing(Change(None, _always, record)):
+            yield
 
     def _change(self, model: str) -> registry.Change:
         return registry.Change(model, self._governance.who(), self._governance.ports.clock.now())
 
+    def _name(self) -> str | None:
+        """The caller's name, None where nobody said one."""
+        name = self._governance.who().name
+        return None if name == ANONYMOUS else name
+
     def _promoted(self, ask: Ask) -> Any:
-        with self._governance.translated():
-            promote.answer(promote.ask(self._governance.ports, ask))
-        return self.get_model_version(ask.ref.model, ask.ref.version)
+        promotion, version = self.promote(ask)
+        with self._changes.translated():
+            promote.answer(promotion)
+        return version if version is not None else self.get_model_version(ask.ref.model, ask.ref.version)
 
     def _act(self, ref: VersionRef, key: str, value: str) -> None:
         ports, who = self._governance.ports, self._governance.who()
-        with self._governance.translated():
+        with self._changes.translated():
             try:
                 with ports.store.reading() as work:
                     registry.may_act_by_tag(work, ref.model)
             except Forbidden as refusal:
-                self._put_on_record(ref.model, f"set version tag {key}", refusal)
+                self._changes.put_on_record(ref.model, f"set version tag {key}", refusal)
                 raise
             if key == registry.APPROVAL_REQUEST:
                 approve.tag_request(ports, ref, value, who)
             else:
                 approve.tag_approved(ports, ref, value, who)
 
-    def _put_on_record(self, model: str | None, action: str, refusal: LockgateError) -> None:
-        with self._governance.translated():
-            registry.refused(self._governance.ports, model or "", action, self._governance.who(), refusal)
-
-    def _without_copied_state(self, source: str, tags: Sequence[Any]) -> list[Any]:
-        """The tags without what Lockgate wrote on the version this one is a copy of: an approval does not travel."""
-        if not str(source).startswith("models:/") or not any(tag.key in registry.RESERVED for tag in tags):
-            return list(tags)
-        try:
-            parsed = _parse_model_uri(source)
-            original = None if parsed.model_id else self.get_model_version(parsed.name, parsed.version).tags
-        except MlflowException:
-            return list(tags)  # MLflow's own body says what is wrong with the source
-        return [tag for tag in tags if not _is_copied(tag, original or {})]
-
-    def _newest(self, session: Session, name: str) -> int:
-        # under the lock the highest number is the one just made
-        query = select(func.max(SqlModelVersion.version)).where(
-            SqlModelVersion.workspace == self._get_active_workspace(), SqlModelVersion.name == name
-        )
-        return int(session.execute(query).scalar_one())
-
-    def _holder(self, connection: Connection, name: str, alias: str) -> int | None:
-        row = SqlRegisteredModelAlias
-        query = select(row.version).where(
-            row.workspace == self._get_active_workspace(), row.name == name, row.alias == alias
-        )
-        return connection.execute(query).scalar()
-
 
 class GovernedInWorkspaces(Governed, WorkspaceAwareSqlAlchemyStore):
     """The same where MLflow's workspaces are switched on."""
 
 
-def _is_copied(tag: Any, original: Mapping[str, str]) -> bool:
+def _always(_work: Work, _connection: Connection) -> None:
+    return None
+
+
+def _is_copied(tag: Any, original: Any) -> bool:
     state = registry.ACTS | registry.WRITTEN_BY_LOCKGATE.keys()
-    return tag.key in state and original.get(tag.key) == tag.value
+    return original is not None and tag.key in state and original.tags.get(tag.key) == tag.value

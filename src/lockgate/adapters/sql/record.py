@@ -9,51 +9,84 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, String, cast, exists, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, String, bindparam, cast, exists, insert, literal, select, update
 
-from lockgate.adapters.sql.dialects import hold_rows
+from lockgate.adapters.sql.dialects import hold_rows_of
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
-from lockgate.adapters.sql.tables import audit, chains, models, outbox
+from lockgate.adapters.sql.tables import audit, chains, models
+from lockgate.adapters.sql.webhooks import SqlWebhooks
 from lockgate.domain.audit import SYSTEM, Break, Entry, Linked, breaks, link
 from lockgate.usecases.ports import Recorded
 
 _AT_A_TIME = 1_000
+_INSERT = insert(audit)
+_HEAD = select(chains.c.number, chains.c.hash).where(chains.c.chain == bindparam("of"))
+_MOVE = update(chains).where(chains.c.chain == bindparam("of"))
 
 
 class SqlRecord:
-    """`Record`."""
+    """`Record`. With `gathers` entries are linked at once and written by `flush`, all in a few statements.
 
-    def __init__(self, connection: Connection, names: Names) -> None:
+    One transaction writes several: each head is then read and moved once.
+    """
+
+    def __init__(self, connection: Connection, names: Names, webhooks: SqlWebhooks, *, gathers: bool = False) -> None:
         self._connection = connection
         self._names = names
+        self._webhooks = webhooks
+        self._gathers = gathers
+        self._heads: dict[str, tuple[int, str]] = {}
+        self._moved: set[str] = set()
+        self._entries: list[dict[str, Any]] = []
+        self._owed: list[tuple[str, str, datetime]] = []
 
-    def write(self, entry: Entry, *, topic: str | None = None) -> Linked:
+    def write(self, entry: Entry) -> Linked:
         entry = self._placed(entry)
         chain = self._names.chain(entry.model)
-        head = select(chains.c.number, chains.c.hash).where(chains.c.chain == chain)
-        hold_rows(self._connection, head)
-        number, previous = self._connection.execute(head).one()
+        number, previous = self._head(chain)
         linked = link(entry, chain, number + 1, previous)
-        self._connection.execute(
-            insert(audit).values(
-                chain=chain,
-                number=linked.number,
-                hash=linked.hash,
-                text=linked.text,
-                at=entry.at,
-                action=entry.action,
-                model=entry.model,
-                version=entry.version,
-            )
+        self._heads[chain] = (linked.number, linked.hash)
+        self._moved.add(chain)
+        self._entries.append(
+            {
+                "chain": chain,
+                "number": linked.number,
+                "hash": linked.hash,
+                "text": linked.text,
+                "at": entry.at,
+                "action": entry.action,
+                "model": entry.model,
+                "version": entry.version,
+            }
         )
-        moved = update(chains).where(chains.c.chain == chain).values(number=linked.number, hash=linked.hash)
-        self._connection.execute(moved)
-        owed = {"topic": topic or entry.action, "payload": linked.text, "created_at": entry.at, "due_at": entry.at}
-        self._connection.execute(insert(outbox).values(owed))
+        self._owed.append((entry.action, linked.text, entry.at))
+        if not self._gathers:
+            self.flush()
+            self._heads.clear()  # the next `Work` on this connection writes as well
         return linked
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if not self._entries:
+            return
+        entries, owed, moved = self._entries, self._owed, self._moved
+        self._entries, self._owed, self._moved = [], [], set()
+        self._connection.execute(_INSERT, entries)
+        for chain in sorted(moved):
+            number, last = self._heads[chain]
+            self._connection.execute(_MOVE, {"of": chain, "number": number, "hash": last})
+        for action, text, at in owed:
+            self._webhooks.owe_entry(action, text, at)
+
+    def _head(self, chain: str) -> tuple[int, str]:
+        if chain not in self._heads:
+            row = self._connection.execute(hold_rows_of(self._connection, _HEAD), {"of": chain}).one()
+            self._heads[chain] = (row.number, row.hash)
+        return self._heads[chain]
 
     def read(self, *, model: str | None = None, action: str | None = None, limit: int = 100) -> Sequence[Recorded]:
         """Newest first. A model's entries are those under its former names too, and of former models of its name."""
+        self.flush()
         rows = select(audit).order_by(audit.c.id.desc()).limit(limit)
         if model is not None:
             named = (audit.c.model == model) & ~self._elsewhere()
@@ -64,6 +97,7 @@ class SqlRecord:
 
     def verify(self) -> tuple[int, Sequence[Break]]:
         """Reads chain by chain, so that what is held in memory is one chain."""
+        self.flush()
         heads = {row.chain: (row.number, row.hash) for row in self._connection.execute(select(chains))}
         rows = self._connection.execution_options(yield_per=_AT_A_TIME).execute(
             select(audit).order_by(audit.c.chain, audit.c.number, audit.c.id)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, bindparam, select
 
 from lockgate.adapters.sql import dialects
 from lockgate.adapters.sql import mlflow_tables as mlflow
@@ -16,6 +16,7 @@ from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.catalog import SqlCatalog
 from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
+from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
@@ -23,8 +24,10 @@ from lockgate.adapters.sql.record import SqlRecord
 from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import chains
 from lockgate.adapters.sql.troubles import explained
+from lockgate.adapters.sql.turns import Turns
 from lockgate.adapters.sql.validations import SqlValidations
 from lockgate.adapters.sql.versions import SqlVersions
+from lockgate.adapters.sql.webhooks import SqlWebhooks
 from lockgate.domain.audit import SYSTEM
 from lockgate.usecases.ports import Clock
 
@@ -32,9 +35,12 @@ _WITHIN: ContextVar[str | None] = ContextVar("lockgate_workspace", default=None)
 
 
 class SqlWork:
-    """`Work` on one connection, in the transaction that is open there."""
+    """`Work` on one connection, in the transaction that is open there.
 
-    def __init__(self, connection: Connection, store: SqlStore, *, writable: bool) -> None:
+    With `gathers` the record's entries are written together at the end, by `finish`.
+    """
+
+    def __init__(self, connection: Connection, store: SqlStore, *, writable: bool, gathers: bool = False) -> None:
         names = Names(connection, store.workspace)
         self.connection = connection
         self.adoption = SqlAdoption(connection, store.beginning)
@@ -47,7 +53,12 @@ class SqlWork:
         self.approvals = SqlApprovals(connection, names)
         self.validations = SqlValidations(connection, names)
         self.endpoints = SqlEndpoints(connection, names)
-        self.record = SqlRecord(connection, names)
+        self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
+        self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
+
+    def finish(self) -> None:
+        """Write what was gathered: the last thing before the commit."""
+        self.record.flush()
 
 
 class SqlStore:
@@ -70,6 +81,7 @@ class SqlStore:
         self.parsed = ParsedPolicies(parse_policy)
         self.beginning = Beginning()
         self._clock = clock
+        self._turns = Turns() if dialects.is_sqlite(engine) else None
 
     @property
     def workspace(self) -> str:
@@ -96,17 +108,27 @@ class SqlStore:
             yield SqlWork(connection, self, writable=False)
 
     @contextmanager
-    def writing(self, model: str | None) -> Iterator[SqlWork]:
-        """Locks the model's row first (the system chain's when None). Raises Unavailable when the database is away."""
+    def writing(self, model: str | None, *others: str) -> Iterator[SqlWork]:
+        """Locks the rows of the models first, in the order of their names (the system chain's when None).
+
+        Raises Unavailable when the database is away.
+        """
         with self.changing() as work:
-            self._hold(work.connection, model)
+            self._hold(work.connection, model, *others)
             yield work
 
     @contextmanager
     def changing(self) -> Iterator[SqlWork]:
         """A transaction that locks no model: for rows with a lease of their own, and for what agents report."""
-        with explained(), dialects.writer(self.engine) as connection, connection.begin():
-            yield SqlWork(connection, self, writable=True)
+        with ExitStack() as inside:
+            if self._turns is not None:
+                inside.enter_context(self._turns.turn(BUSY_SECONDS))
+            inside.enter_context(explained())
+            connection = inside.enter_context(dialects.writer(self.engine))
+            inside.enter_context(connection.begin())
+            work = SqlWork(connection, self, writable=True, gathers=True)
+            yield work
+            work.finish()
 
     def work_on(self, connection: Connection) -> SqlWork:
         """A `Work` in somebody else's transaction: it is theirs to lock (`lock`), commit and undo."""
@@ -120,10 +142,28 @@ class SqlStore:
         dialects.hold_file(connection)
         self._hold(connection, model)
 
-    def _hold(self, connection: Connection, model: str | None) -> None:
+    def _hold(self, connection: Connection, model: str | None, *others: str) -> None:
+        if dialects.is_sqlite(connection):
+            return  # the whole file is ours already
         if model is None:
             dialects.hold_rows(connection, select(chains.c.chain).where(chains.c.chain == SYSTEM))
-        else:
-            table = mlflow.registered_models.c
-            here = (table.workspace == self.workspace, table.name == model)
-            dialects.hold_rows(connection, select(table.name).where(*here))
+            return
+        workspace = self.workspace
+        for name in sorted({model, *others}):
+            here = {"workspace": workspace, "name": name}
+            if connection.execute(_MODEL_ROW, here).first() is not None:
+                continue
+            # Nobody bears the name, so there is no row to lock: the name itself is, so that nobody takes it meanwhile.
+            # Somebody may have, after the first look.
+            dialects.hold_name(connection, f"{workspace}/{name}")
+            connection.execute(_MODEL_ROW, here)
+
+
+_MODEL_ROW = (
+    select(mlflow.registered_models.c.name)
+    .where(
+        mlflow.registered_models.c.workspace == bindparam("workspace"),
+        mlflow.registered_models.c.name == bindparam("name"),
+    )
+    .with_for_update()
+)

@@ -1,0 +1,1 @@
+"""What the governed store writes into MLflow's tables, and how one change becomes one transaction."""
