@@ -22,10 +22,11 @@ from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
 from lockgate.cli.uninstall import uninstall
 from lockgate.cli.up import up
+from lockgate.cli.webhooks import webhooks
 
 SECTIONS = {
     "Run it": (up, down, init, demo),
-    "See where things stand": (status, plan, approvals, endpoints, rollout, drift, audit, policy),
+    "See where things stand": (status, plan, approvals, endpoints, rollout, drift, audit, policy, webhooks),
     "Move a version": (validate, request, approve, reject, promote, rollback),
     "Come and go": (doctor, uninstall),
     "Run one process alone": (server, controller, agent),

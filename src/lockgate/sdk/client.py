@@ -11,6 +11,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TypeAlias, overload
 
@@ -19,6 +20,7 @@ from lockgate.sdk.http import Http
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.wire import requests as ask
 from lockgate.wire import shapes
+from lockgate.wire import webhooks as hooks
 from lockgate.wire.plain import from_json, to_json
 
 DEFAULT_URL = "http://127.0.0.1:5000"
@@ -208,6 +210,29 @@ class Lockgate:
         """The requests nobody has answered yet, oldest first."""
         return from_json(shapes.ApprovalList, self._http.get("/approvals")).approvals
 
+    # --- webhooks -------------------------------------------------------------------------------------------------
+
+    def webhooks(self) -> tuple[hooks.Webhook, ...]:
+        """MLflow's webhooks by name, with what they hear."""
+        return from_json(hooks.WebhookList, self._http.get("/webhooks")).webhooks
+
+    def deliveries(self, webhook: str, limit: int = 100) -> tuple[hooks.Delivery, ...]:
+        """What was sent to a webhook, by its id, newest first. Raises NotFound."""
+        answer = self._http.get(f"/webhooks/{_segment(webhook)}/deliveries", limit=limit)
+        return from_json(hooks.DeliveryList, answer).deliveries
+
+    def redeliver(self, delivery: str) -> hooks.Delivery:
+        """Send a delivery once more, under its old id. Raises NotFound, Conflict while it is about to be sent."""
+        return from_json(hooks.Delivery, self._http.post(f"/deliveries/{_segment(delivery)}/redeliver", None))
+
+    def subscribe(self, webhook: str, events: Iterable[str]) -> hooks.Webhook:
+        """Let a webhook hear these actions of the record too: `version:transitioned`, `promotion:*`, `*`."""
+        return self._heard(webhook, "subscribe", events)
+
+    def unsubscribe(self, webhook: str, events: Iterable[str] = ()) -> hooks.Webhook:
+        """Take such actions away again as they were given, all of them when none is named."""
+        return self._heard(webhook, "unsubscribe", events)
+
     # --- record and policy ----------------------------------------------------------------------------------------
 
     def audit(
@@ -234,6 +259,10 @@ class Lockgate:
         if wait is not None:
             opened = wait_until_over(opened, self.promotion, wait)
         return outcome_of(opened) if opened.is_over else opened
+
+    def _heard(self, webhook: str, change: str, events: Iterable[str]) -> hooks.Webhook:
+        body = to_json(hooks.EventsAsk(tuple(events)))
+        return from_json(hooks.Webhook, self._http.post(f"/webhooks/{_segment(webhook)}/{change}", body))
 
     def _approval(self, path: str, body: ask.ApprovalAsk | ask.DecisionAsk) -> shapes.ApprovalRequest:
         return from_json(shapes.ApprovalRequest, self._http.post(path, to_json(body)))

@@ -24,7 +24,7 @@ from lockgate.domain.errors import BadInput, Unavailable
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     home = tmp_path / "home"
     key = encryption_key(home, {})
-    assert Fernet(key)
+    Fernet(key)
     assert encryption_key(home, {}) == key
     assert stat.S_IMODE((home / KEY_FILE).stat().st_mode) == 0o600
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, drift, evidence, moves, record, standing
+from lockgate.server.api import approvals, drift, evidence, moves, record, standing, webhooks
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.ports import Ports
@@ -52,6 +52,7 @@ def create_api(
         approvals.routes(ports),
         drift.routes(ports),
         record.routes(ports, parse_policy),
+        webhooks.routes(ports),
     ):
         app.include_router(router)
     return app
