@@ -225,7 +225,8 @@ def _is_there_already(work: Work, ask: Ask) -> bool:
 
 
 def _lines(verdict: Verdict) -> str:
-    return "".join(f"\n  - {_line(gate)}" for gate in verdict.binding)
+    # numbered, because MLflow's interface runs the lines of an error together
+    return "".join(f"\n  {number}. {_line(gate)}" for number, gate in enumerate(verdict.binding, start=1))
 
 
 def _line(gate: Gate) -> str:
