@@ -44,16 +44,17 @@ def build(settings: Settings) -> App:
     with warnings.catch_warnings():
         # MLflow still mounts its Flask part with starlette's deprecated bridge, which is nothing an operator can mend
         warnings.simplefilter("ignore")
-        from lockgate.server.registry import mlflow_app, workspaces
+        from lockgate.server.registry import mlflow_app, reads, workspaces
 
     node = wiring.Node(settings, "server")
     wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
     _tell_drift(node.ports)
     inner = mlflow_app.load(settings.database)
-    routes = workspaces.Workspaces(Routes(_api(node, settings), _governed(inner, node.ports, settings)))
+    routes = Routes(_api(node, settings), _governed(inner, node.ports, settings))
+    served = workspaces.Workspaces(reads.NativeReads(routes))
     # a million objects of MLflow's that live as long as the process: walking them costs pauses, and seconds at the stop
     gc.freeze()
-    return routes
+    return served
 
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:

@@ -167,29 +167,29 @@ class ReadingStore:
     def get_registered_model(self, name: str) -> RegisteredModel:
         """The model by name. Raises MLflow's error when there is none."""
         workspace = self._get_active_workspace()
-        row = self._read(self.reading.model(workspace, name))
+        row = self.read(self.reading.model(workspace, name))
         return _model(row, workspace, sort_latest=first_seen)
 
     def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         """The newest version of each stage, or of those named."""
         workspace = self._get_active_workspace()
-        rows = self._read(self.reading.latest(workspace, name, stages))
+        rows = self.read(self.reading.latest(workspace, name, stages))
         return [_version(row, workspace) for row in rows]
 
     def get_model_version(self, name: str, version: Any) -> ModelVersion:
         """One version by name and number. Raises MLflow's error when there is none."""
         workspace = self._get_active_workspace()
-        return _version(self._read(self.reading.version(workspace, name, version)), workspace)
+        return _version(self.read(self.reading.version(workspace, name, version)), workspace)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """The version that an alias names. Raises MLflow's error when there is none."""
         workspace = self._get_active_workspace()
-        return _version(self._read(self.reading.by_alias(workspace, name, alias)), workspace)
+        return _version(self.read(self.reading.by_alias(workspace, name, alias)), workspace)
 
     def get_model_version_download_uri(self, name: str, version: Any) -> str | None:
         """Where a version's artifacts are downloaded from. Raises MLflow's error when there is no such version."""
         workspace = self._get_active_workspace()
-        return self._read(self.reading.location(workspace, name, version))
+        return self.read(self.reading.location(workspace, name, version))
 
     def search_registered_models(
         self,
@@ -201,7 +201,7 @@ class ReadingStore:
         """One page of the models that match. Raises MLflow's error for a search it refuses."""
         workspace = self._get_active_workspace()
         steps = self.reading.search_models(workspace, filter_string, max_results, order_by, page_token)
-        page = self._read(steps)
+        page = self.read(steps)
         return PagedList([_model(row, workspace, sort_latest=by_stage) for row in page.rows], page.token)
 
     def search_model_versions(
@@ -214,14 +214,15 @@ class ReadingStore:
         """One page of the versions that match, with their aliases. Raises MLflow's error for a search it refuses."""
         workspace = self._get_active_workspace()
         steps = self.reading.search_versions(workspace, filter_string, max_results, order_by, page_token)
-        page = self._read(steps)
+        page = self.read(steps)
         return PagedList([_version(row, workspace) for row in page.rows], page.token)
 
     async def answer(self, steps: Steps[T]) -> T:
         """Carry one of `reading`'s reads out beside the event loop's other work. Raises as the methods here."""
         return await self._governance.reader.answer(steps)
 
-    def _read(self, steps: Steps[T]) -> T:
+    def read(self, steps: Steps[T]) -> T:
+        """Carry one of `reading`'s reads out in this thread. Raises MLflow's errors, whatever went wrong."""
         with self._governance.translated():
             return self._governance.reader.run(steps)
 

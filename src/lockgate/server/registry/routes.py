@@ -26,14 +26,14 @@ from lockgate.domain.promotion import Promotion
 from lockgate.server import replies
 from lockgate.server.problems import explain
 from lockgate.server.registry.gatekeeper import KNOWN
-from lockgate.server.replies import App, Message, Receive, Scope, Send
+from lockgate.server.registry.requests import PREFIXES, entire_body, replayed
+from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.usecases import promote
 from lockgate.usecases.ports import Ports
 from lockgate.usecases.promote import Ask
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.2  # seconds between two looks at a promotion that goes on
-_PREFIXES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
 _NAME = {"name": [handlers._assert_string, handlers._assert_required]}
 _VERSION = {"version": [handlers._assert_string, handlers._assert_required]}
 _TRANSITION = {
@@ -63,7 +63,7 @@ class NativeRoutes:
         self._ports = ports
         self._wait = wait
         self._routes: dict[tuple[str, str], Callable[[Request], Wanted | None]] = {}
-        for prefix in _PREFIXES:
+        for prefix in PREFIXES:
             self._routes["POST", f"{prefix}model-versions/transition-stage"] = _transition
             self._routes["POST", f"{prefix}registered-models/alias"] = _alias
 
@@ -73,17 +73,17 @@ class NativeRoutes:
         if read is None and not _changes_the_registry(method, path):
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await entire_body(receive)
         if body is None:
             return  # the client left in the middle of its request
         try:
             _refuse_what_is_no_object(body)
             if read is None:
-                await self._app(scope, _replay(body, receive), send)
+                await self._app(scope, replayed(body, receive), send)
                 return
             wanted = await _in_thread(lambda: read(Request(build_environ(scope, body))))
             if wanted is None:
-                await self._app(scope, _replay(body, receive), send)
+                await self._app(scope, replayed(body, receive), send)
                 return
             promote.answer(await self._waited(wanted.ask))
             answer = await _in_thread(wanted.answer)
@@ -130,7 +130,7 @@ def _alias(request: Request) -> Wanted | None:
 
 
 def _changes_the_registry(method: str, path: str) -> bool:
-    return any(path.startswith(prefix) and (method, path.removeprefix(prefix)) in KNOWN for prefix in _PREFIXES)
+    return any(path.startswith(prefix) and (method, path.removeprefix(prefix)) in KNOWN for prefix in PREFIXES)
 
 
 def _refuse_what_is_no_object(body: bytes) -> None:
@@ -151,30 +151,6 @@ def _refuse_what_is_no_object(body: bytes) -> None:
 
 async def _in_thread(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work)
-
-
-async def _body(receive: Receive) -> bytes | None:
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    first = True
-
-    async def next_message() -> Message:
-        nonlocal first
-        if first:
-            first = False
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return next_message
 
 
 async def _mlflow_error(send: Send, error: Any) -> None:
