@@ -45,12 +45,12 @@ class Postgres:
     def fresh(self, template: Template = Template.EMPTY) -> str:
         """The URI of a new database made of that template; it is dropped by `drop`, or at the end of the run."""
         with self._lock:
-            name = f"{self._run}_{os.getpid()}_{next(self._numbers)}"
-            source = self._template(template)
-            words = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
-            self._do(words)
-            self._made.add(name)
-        return self.uri(name)
+            return self._copy(self._template(template))
+
+    def copy(self, uri: str) -> str:
+        """The URI of a new database that holds what another one here holds, to which nobody may be connected."""
+        with self._lock:
+            return self._copy(urlsplit(uri).path.removeprefix("/"))
 
     @contextlib.contextmanager
     def database(self, template: Template = Template.EMPTY) -> Iterator[str]:
@@ -76,6 +76,12 @@ class Postgres:
     def uri(self, name: str) -> str:
         """The address of a database here, its password included."""
         return urlsplit(self._uri)._replace(path=f"/{name}").geturl()
+
+    def _copy(self, source: str) -> str:
+        name = f"{self._run}_{os.getpid()}_{next(self._numbers)}"
+        self._do(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
+        self._made.add(name)
+        return self.uri(name)
 
     def _template(self, template: Template) -> str:
         """The name of a database that holds what the template says: made once for the run."""
