@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ from mlflow.store.db.utils import (
     _get_latest_schema_revision,
     _get_schema_version,
     _initialize_tables,
+    _upgrade_db,
     create_sqlalchemy_engine,
 )
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from mlflow.version import VERSION
-from sqlalchemy import Engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, Inspector, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockgate.domain.errors import Conflict, Unavailable
 
+MAKING_SECONDS = 120
+_MAKING = 0x10C6A7F  # any number that nobody else takes
 _ANY_OF_MLFLOW = frozenset({"alembic_version", "experiments", "runs", "registered_models", "model_versions"})
 
 
@@ -34,7 +39,7 @@ def prepare(database: str, say: Callable[[str], None]) -> None:
     with _alone(database):
         engine = create_sqlalchemy_engine(database)
         try:
-            if not _has_mlflow(engine):
+            if not _has_mlflow(inspect(engine)):
                 say(f"making MLflow's tables, which takes some seconds: MLflow {VERSION}")
                 _make(engine)
             _verify(engine, database)
@@ -45,8 +50,8 @@ def prepare(database: str, say: Callable[[str], None]) -> None:
             engine.dispose()
 
 
-def _has_mlflow(engine: Engine) -> bool:
-    return bool(_ANY_OF_MLFLOW & set(inspect(engine).get_table_names()))
+def _has_mlflow(found: Inspector) -> bool:
+    return bool(_ANY_OF_MLFLOW & set(found.get_table_names()))
 
 
 def _verify(engine: Engine, database: str) -> None:
@@ -62,13 +67,41 @@ def _verify(engine: Engine, database: str) -> None:
 
 
 def _make(engine: Engine) -> None:
-    database = engine.url.database
-    if engine.dialect.name != "sqlite" or not database:
-        _initialize_tables(engine)
-        return
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        _make_file(Path(engine.url.database))
+    else:
+        _make_at_once(engine)
+
+
+def _make_at_once(engine: Engine) -> None:
+    """All in one transaction, one process at a time: whoever is killed leaves nothing, and whoever waited finds all."""
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text(f"SET LOCAL lock_timeout = '{MAKING_SECONDS}s'"))
+        connection.execute(select(func.pg_advisory_xact_lock(_MAKING)))
+        if not _has_mlflow(inspect(connection)):
+            InitialBase.metadata.create_all(connection)
+            _upgrade_db(_Within(connection))
+
+
+class _Within:
+    """An engine as MLflow's migrations ask for one, which only ever gives the connection whose transaction is open."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.url = connection.engine.url
+        self.engine = self
+        self._connection = connection
+
+    def begin(self) -> AbstractContextManager[_Within]:
+        return nullcontext(self)
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self._connection)
+
+
+def _make_file(database: Path) -> None:
     # made in a file beside it and copied in one transaction: a kill in the middle of MLflow's migrations then leaves
     # nothing, not tables at a revision nobody can go on from
-    beside = Path(database).with_name(Path(database).name + ".making")
+    beside = database.with_name(database.name + ".making")
     _remove(beside)
     try:
         fresh = create_sqlalchemy_engine(f"sqlite:///{beside}")
@@ -77,7 +110,7 @@ def _make(engine: Engine) -> None:
             _initialize_tables(fresh)
         finally:
             fresh.dispose()
-        _copy(beside, Path(database))
+        _copy(beside, database)
     finally:
         _remove(beside)
 
@@ -119,7 +152,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(database: str) -> Iterator[None]:
-    """One process at a time prepares an SQLite file; PostgreSQL's own transactions do the same there."""
+    """One process at a time prepares an SQLite file; on PostgreSQL a lock of the server's does the same."""
     url = make_url(database)
     if url.get_backend_name() != "sqlite" or not url.database:
         yield
