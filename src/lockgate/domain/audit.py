@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate.domain.canonical import Plain, canonical, digest
+from lockgate.domain.canonical import Plain, canonical, digest, digest_of
 from lockgate.domain.errors import BadInput
 from lockgate.domain.identity import Who
 
@@ -74,8 +74,8 @@ class Break:
 
 def link(entry: Entry, chain: str, number: int, previous: str) -> Linked:
     """The entry as number `number` of its chain, after the entry whose hash is `previous`."""
-    plain = entry.as_plain(chain, number, previous)
-    return Linked(chain, number, digest(plain), canonical(plain).decode())
+    text = canonical(entry.as_plain(chain, number, previous))
+    return Linked(chain, number, digest_of(text), text.decode())
 
 
 def breaks(entries: Iterable[Linked], heads: Mapping[str, tuple[int, str]]) -> list[Break]:

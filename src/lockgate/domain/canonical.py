@@ -33,7 +33,12 @@ def canonical(value: Plain) -> bytes:
 
 def digest(value: Plain) -> str:
     """`sha256:` and the hexadecimal SHA-256 of the canonical form."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+    return digest_of(canonical(value))
+
+
+def digest_of(text: bytes) -> str:
+    """The digest of a canonical form that is at hand."""
+    return "sha256:" + hashlib.sha256(text).hexdigest()
 
 
 def _json(value: Plain) -> Plain:

@@ -31,15 +31,14 @@ class Names:
     def __init__(self, connection: Connection, workspace: str) -> None:
         self._connection = connection
         self.workspace = workspace
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int | None] = {}
 
     def id_of(self, model: str) -> int | None:
         """The row of the model that bears this name now, or None."""
         if model not in self._known:
-            found = self._connection.execute(_LIVING, {"workspace": self.workspace, "name": model}).scalar()
-            if found is None:
-                return None
-            self._known[model] = found
+            self._known[model] = self._connection.execute(
+                _LIVING, {"workspace": self.workspace, "name": model}
+            ).scalar()
         return self._known[model]
 
     def key(self, model: str) -> int:
@@ -53,6 +52,7 @@ class Names:
             return found
         values = {"workspace": self.workspace, "name": model}
         new = insert_if_new(self._connection, models, values, [models.c.workspace, models.c.name], LIVING_NAME)
+        del self._known[model]
         found = self.id_of(model)
         if found is None:
             raise RuntimeError(f"the row of model {model!r} was inserted and is not there")

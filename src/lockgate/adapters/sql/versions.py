@@ -175,6 +175,12 @@ class SqlVersions:
         self._read.pop(ref, None)
         return and_(versions.c.model_id == self._names.ensure(ref.model), versions.c.version == ref.version)
 
+    def _adopt_in(self, model: str, stage: Stage) -> list[Lifecycle]:
+        """Those that MLflow says are in the stage. Once the record has begun nothing enters one without a row."""
+        if stage is not Stage.NONE and self._adoption.begun() is not None:
+            return []
+        return self._adopt(model, _told(stage))
+
     def _adopt(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         """The versions MLflow has and we have no row for, deleted or not; stored on the way where that may be."""
         table = mlflow.model_versions.c
