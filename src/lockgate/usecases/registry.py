@@ -83,7 +83,8 @@ def may_rename_model(work: Work, model: str) -> None:
 def model_renamed(work: Work, change: Change, new_name: str) -> None:
     """Our rows and the record go along with the name."""
     _write(work, change, "model:renamed", before=change.model, after=new_name)
-    work.versions.rename_model(change.model, new_name)
+    if new_name != change.model:
+        work.versions.rename_model(change.model, new_name)
 
 
 def may_delete_model(work: Work, model: str) -> None:
@@ -231,7 +232,7 @@ def ask_by_alias(work: Work, ref: VersionRef, alias: str, who: Who) -> Ask | Non
 def may_delete_alias(work: Work, model: str, alias: str, holder: int | None) -> None:
     """Raises Conflict for a protected alias while a version is the primary of its stage."""
     stage = protected_stage(work, model, alias)
-    if stage is not None and holder is not None and any(x.primary for x in work.versions.in_stage(model, stage)):
+    if stage is not None and holder is not None and work.versions.newest_in_stage(model, stage) is not None:
         raise Conflict(
             f"The alias {alias} of {model} names the primary version of {stage}; "
             f"it goes when {model}@{holder} leaves that stage.",
@@ -249,17 +250,9 @@ def alias_changed(work: Work, change: Change, alias: str, before: int | None, af
     webhooks.alias_moved(work, change.model, alias, after, change.at)
 
 
-def may_transition_prompt(model: str, stage: Stage) -> None:
-    """Raises BadInput for any stage but None: prompts have none."""
-    if stage is not Stage.NONE:
-        raise BadInput(
-            f"{model} is a prompt, and prompts have no stages.", hint="Use an alias to mark a prompt's version."
-        )
-
-
-def webhook_changed(work: Work, action: str, who: Who, at: datetime) -> None:
-    """One of MLflow's webhooks was made, changed or deleted."""
-    work.record.write(Entry(action, who, at))
+def webhook_changed(work: Work, action: str, who: Who, at: datetime, told: Mapping[str, Plain]) -> None:
+    """One of MLflow's webhooks was made, changed or deleted; what it is now, but for its secret."""
+    work.record.write(Entry(action, who, at, detail=told))
 
 
 def workspace_changed(work: Work, action: str, workspace: str, who: Who, at: datetime) -> None:

@@ -37,6 +37,7 @@ from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
 from lockgate.adapters.mlflow.reading import Reading, ReadingStore
+from lockgate.adapters.mlflow.webhooks import changed_webhook
 from lockgate.adapters.mlflow.writing.changes import Changes, again
 from lockgate.adapters.mlflow.writing.rows import Rows, no_model, no_version
 from lockgate.adapters.mlflow.writing.sources import copied_from, origin_of
@@ -389,8 +390,9 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     @contextmanager
     def _recorded(self, action: str) -> Iterator[None]:
-        def record(work: Work, _session: Session) -> None:
-            registry.webhook_changed(work, action, self._governance.who(), self._governance.ports.clock.now())
+        def record(work: Work, session: Session) -> None:
+            at = self._governance.ports.clock.now()
+            registry.webhook_changed(work, action, self._governance.who(), at, changed_webhook(session))
 
         with changing(Change(None, _always, record)):
             yield

@@ -9,6 +9,7 @@ from mlflow.entities.webhook import WebhookEntity, WebhookTestResult
 from mlflow.server import handlers
 from mlflow.store.model_registry.dbmodels.models import EncryptedString, SqlWebhook
 from mlflow.webhooks import delivery
+from sqlalchemy.orm import Session
 
 # what the governed store owes to receivers itself, in the transaction of the change
 OWED_BY_THE_STORE = frozenset(WebhookEntity) - {WebhookEntity.BUDGET_POLICY}
@@ -31,6 +32,18 @@ def install() -> None:
     EncryptedString.process_result_value = _decrypted
     if SqlWebhook.to_mlflow_entity is not _entity:
         SqlWebhook.to_mlflow_entity = _entity
+
+
+def changed_webhook(session: Session) -> dict[str, str]:
+    """What the record says of the webhook that this session makes or changes: never its secret.
+
+    The query of its address is left out too, where some receivers have a password.
+    """
+    found = next((row for row in session if isinstance(row, SqlWebhook)), None)
+    if found is None:
+        return {}
+    address = found.url.partition("?")[0]
+    return {"webhook": found.webhook_id, "name": found.name, "url": address, "status": str(found.status)}
 
 
 def _deliver(*, event: Any, payload: Any, store: Any) -> None:
