@@ -144,6 +144,13 @@ def environment_ports(settings: Settings) -> dict[str, int]:
     return {"staging": settings.staging_port, "production": settings.production_port}
 
 
+def artifact_roots(settings: Settings) -> tuple[str, ...]:
+    """What the store is called that the server proxies. Raises BadInput for one that cannot be."""
+    from lockgate.adapters.artifacts.locations import names_of, root_of
+
+    return names_of(root_of(settings.artifacts))
+
+
 def prepare(settings: Settings) -> None:
     """Make our tables, or bring them up to date; write down what is there already; index MLflow's tables if there are.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockgate.adapters.sql.store import SqlStore
+from lockgate.domain.versions import VersionRef
 from lockgate.usecases import protect
 from lockgate.usecases.artifact_ports import Held
 from tests.contracts.databases import Mlflow
@@ -20,7 +21,7 @@ def registered(
     if version == 1:
         mlflow.model(name)
     mlflow.version(name, version, location=location)
-    ref = type(FRAUD_1)(name, version)
+    ref = VersionRef(name, version)
     with store.writing(name) as work:
         work.versions.register(ref, ANN, T0)
 
@@ -86,7 +87,7 @@ def test_the_place_goes_along_with_the_models_name(store: SqlStore, mlflow: Mlfl
     with store.writing("risk") as work:
         work.versions.rename_model("fraud", "risk")
 
-    assert holder(store, PLACE) == Held(type(FRAUD_1)("risk", 1), "default")
+    assert holder(store, PLACE) == Held(VersionRef("risk", 1), "default")
 
 
 def test_what_was_deleted_holds_nothing_and_what_takes_its_name_holds_its_own_place(

@@ -106,8 +106,24 @@ def _governed(mlflow_app: App, ports: Ports, settings: Settings) -> App:
     def called(router: str, route: str) -> None:
         registry.router_called(ports, router, route, identity.caller())
 
-    native = NativeRoutes(mlflow_app, ports, settings.transition_wait)
+    native = NativeRoutes(_door(mlflow_app, ports, settings), ports, settings.transition_wait)
     return Gatekeeper(native, refused=refused, called=called, opened=settings.mlflow_routers)
+
+
+def _door(mlflow_app: App, ports: Ports, settings: Settings) -> App:
+    from lockgate import wiring
+    from lockgate.server.registry import s3_repository
+    from lockgate.server.registry.artifacts import ArtifactDoor
+    from lockgate.usecases import protect
+
+    s3_repository.install(settings.artifacts, direct=settings.direct_transfers)
+    protect.adopt(ports.store)
+    roots = wiring.artifact_roots(settings)
+
+    def judge(route: str, places: list[str], deletes: bool) -> Forbidden | None:
+        return protect.refusal(ports, protect.Act(route, identity.caller(), places, deletes), roots)
+
+    return ArtifactDoor(mlflow_app, judge, limit=settings.artifact_limit)
 
 
 def _api(node: Node, settings: Settings) -> App:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_or_replace
@@ -61,7 +61,7 @@ class SqlSources:
             self._put(row)
         return len(rows)
 
-    def _put(self, row: Row[Any]) -> None:
+    def _put(self, row: Any) -> None:
         place = place_of(resolved(self._connection, row.storage_location or row.source or ""))
         # a version of nothing has a row as well, so that it is not looked at again
         kept = place if place is not None and is_one_versions(place) else ""
