@@ -119,6 +119,14 @@ versions = Table(
 )
 Index("lockgate_versions_stage", versions.c.model_id, versions.c.stage, versions.c.entered)
 QUARANTINED = versions.c.quarantined_at.is_not(None)
+# one for each stage at most, so that it is found however many versions the stage holds
+Index(
+    "lockgate_versions_primary",
+    versions.c.model_id,
+    versions.c.stage,
+    sqlite_where=text("is_primary = 1"),
+    postgresql_where=text("is_primary"),
+)
 Index("lockgate_versions_quarantined", versions.c.model_id, sqlite_where=QUARANTINED, postgresql_where=QUARANTINED)
 
 stays = Table(
@@ -133,6 +141,8 @@ stays = Table(
     Column("promotion", String(64)),
     sqlite_autoincrement=True,
 )
+PRESENT = stays.c.left_at.is_(None)
+Index("lockgate_stays_present", stays.c.model_id, stays.c.version, sqlite_where=PRESENT, postgresql_where=PRESENT)
 Index("lockgate_stays_version", stays.c.model_id, stays.c.version, stays.c.entered_at)
 
 artifacts = Table(
