@@ -1,4 +1,4 @@
-"""The two routes by which MLflow's clients move versions: they wait for the promotion without holding anything.
+"""The routes that change the registry. Those that move versions wait for the promotion without holding anything.
 
 A thread, a connection or a transaction held for the length of a rollout would let a handful of clients stop the server.
 """
@@ -25,8 +25,8 @@ from lockgate.domain.errors import BadInput, LockgateError
 from lockgate.domain.promotion import Promotion
 from lockgate.server import replies
 from lockgate.server.problems import explain
-from lockgate.server.registry.gatekeeper import KNOWN
-from lockgate.server.registry.requests import PREFIXES, entire_body, replayed
+from lockgate.server.registry.requests import PREFIXES, entire_body
+from lockgate.server.registry.writes import HANDLERS, write
 from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.usecases import promote
 from lockgate.usecases.ports import Ports
@@ -56,7 +56,7 @@ class Wanted:
 
 
 class NativeRoutes:
-    """Takes over transitions and protected aliases; everything else goes on to MLflow. `wait` is in seconds."""
+    """Takes over what changes models and versions; everything else goes on to MLflow. `wait` is in seconds."""
 
     def __init__(self, app: App, ports: Ports, wait: float) -> None:
         self._app = app
@@ -68,9 +68,8 @@ class NativeRoutes:
             self._routes["POST", f"{prefix}registered-models/alias"] = _alias
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
-        read = self._routes.get((method, path))
-        if read is None and not _changes_the_registry(method, path):
+        handler = HANDLERS.get((scope["method"], scope["path"]))
+        if handler is None:
             await self._app(scope, receive, send)
             return
         body = await entire_body(receive)
@@ -78,21 +77,21 @@ class NativeRoutes:
             return  # the client left in the middle of its request
         try:
             _refuse_what_is_no_object(body)
-            if read is None:
-                await self._app(scope, replayed(body, receive), send)
-                return
-            wanted = await _in_thread(lambda: read(Request(build_environ(scope, body))))
-            if wanted is None:
-                await self._app(scope, replayed(body, receive), send)
-                return
-            promote.answer(await self._waited(wanted.ask))
-            answer = await _in_thread(wanted.answer)
+            status, answer = await self._done(handler, scope, body)
         except MlflowException as error:
             await _mlflow_error(send, error)
         except LockgateError as error:
             await replies.problem(send, explain(error))
         else:
-            await replies.raw_json(send, 200, answer)
+            await replies.raw_json(send, status, answer)
+
+    async def _done(self, handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
+        read = self._routes.get((scope["method"], scope["path"]))
+        wanted = None if read is None else await _in_thread(lambda: read(Request(build_environ(scope, body))))
+        if wanted is None:
+            return await _in_thread(lambda: write(handler, scope, body))
+        promote.answer(await self._waited(wanted.ask))
+        return 200, await _in_thread(wanted.answer)
 
     async def _waited(self, ask: Ask) -> Promotion:
         loop = asyncio.get_running_loop()
@@ -127,10 +126,6 @@ def _alias(request: Request) -> Wanted | None:
         return "{}"
 
     return None if ask is None else Wanted(ask, answer)
-
-
-def _changes_the_registry(method: str, path: str) -> bool:
-    return any(path.startswith(prefix) and (method, path.removeprefix(prefix)) in KNOWN for prefix in PREFIXES)
 
 
 def _refuse_what_is_no_object(body: bytes) -> None:

@@ -1,0 +1,58 @@
+"""MLflow's registry handlers called without the two frameworks around them: each ends in the governed store.
+
+The handlers stay MLflow's own, because what they check (a version's source above all) is what keeps a client from
+registering somebody else's files. Flask lends them its request; its routing, its hooks and FastAPI's bridge to it are
+left out: what those protect, our doors protect before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.server import app as flask_app
+from mlflow.server import handlers
+from starlette.middleware.wsgi import build_environ
+
+from lockgate.server.registry.requests import PREFIXES
+from lockgate.server.replies import Scope
+
+_BENEATH: Mapping[tuple[str, str], Callable[[], Any]] = {
+    ("POST", "registered-models/create"): handlers._create_registered_model,
+    ("PATCH", "registered-models/update"): handlers._update_registered_model,
+    ("POST", "registered-models/rename"): handlers._rename_registered_model,
+    ("DELETE", "registered-models/delete"): handlers._delete_registered_model,
+    ("POST", "registered-models/set-tag"): handlers._set_registered_model_tag,
+    ("DELETE", "registered-models/delete-tag"): handlers._delete_registered_model_tag,
+    ("POST", "registered-models/alias"): handlers._set_registered_model_alias,
+    ("DELETE", "registered-models/alias"): handlers._delete_registered_model_alias,
+    ("POST", "model-versions/create"): handlers._create_model_version,
+    ("PATCH", "model-versions/update"): handlers._update_model_version,
+    ("DELETE", "model-versions/delete"): handlers._delete_model_version,
+    ("POST", "model-versions/transition-stage"): handlers._transition_stage,
+    ("POST", "model-versions/set-tag"): handlers._set_model_version_tag,
+    ("DELETE", "model-versions/delete-tag"): handlers._delete_model_version_tag,
+}
+HANDLERS: Mapping[tuple[str, str], Callable[[], Any]] = {
+    (method, prefix + path): handler for prefix in PREFIXES for (method, path), handler in _BENEATH.items()
+}
+
+log = logging.getLogger("lockgate.server")
+
+
+def write(handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
+    """Status and JSON of what MLflow's handler answers to this request. Blocks: it is a transaction, or several.
+
+    Raises MlflowException where MLflow itself stumbles over the request.
+    """
+    try:
+        with flask_app.request_context(build_environ(scope, body)):
+            answer = handler()
+            return answer.status_code, answer.get_data(as_text=True)
+    except MlflowException:
+        raise
+    except Exception as unforeseen:
+        log.exception("%s %s", scope["method"], scope["path"])
+        raise MlflowException("The server could not make sense of this request.") from unforeseen
