@@ -40,6 +40,7 @@ def up(as_json: bool, **told: Any) -> None:
     home = Home(settings.home)
     home.prepare()
     policy = read_policy(settings)
+    refuse_odd_artifacts(settings)
     say = Speaker(as_json)
     with home.held():
         leftovers.end_processes(home, say.note)
@@ -74,6 +75,13 @@ def read_policy(settings: Settings) -> Policy | None:
     from lockgate.cli.policy import read
 
     return read(settings.policy, settings)
+
+
+def refuse_odd_artifacts(settings: Settings) -> None:
+    """Raise BadInput when --artifacts names no place where artifacts can be; whether it answers shows at first use."""
+    from lockgate.wiring import artifact_roots
+
+    artifact_roots(settings)
 
 
 def refuse_taken_ports(settings: Settings, policy: Policy | None, home: Home) -> None:

@@ -187,16 +187,17 @@ class Prefix:
         return file
 
     def _fetch(self, each: Object, offset: int) -> Iterator[bytes]:
-        """The bytes from there on; a connection that breaks is taken up where it broke."""
-        attempt = 1
+        """The bytes from there on; a connection that breaks is taken up where it broke, as long as it brings some."""
+        in_vain = 0
         while offset < each.size:
+            began = offset
             try:
                 for chunk in self._get(each, offset):
                     offset += len(chunk)
                     yield chunk
             except _Broken as broken:
-                attempt += 1
-                if attempt > _ATTEMPTS:
+                in_vain = 0 if offset > began else in_vain + 1
+                if in_vain == _ATTEMPTS:
                     raise unreadable(self.told, f"cannot be read: {broken} ({each.path})", _TRY_LATER) from None
 
     def _get(self, each: Object, offset: int) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import posixpath
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ _GROWS_AFTER = 1_000
 def install(artifacts: str, *, direct: bool) -> None:
     """Let MLflow's handlers use it where the artifact root is in S3. `direct` offers presigned addresses to clients."""
     if artifacts.startswith("s3://"):
+        # it tells by which way it found its keys, at each start of each worker
+        logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
         handlers._artifact_repo = DirectS3(artifacts) if direct else ThroughServer(artifacts)
 
 
