@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from time import monotonic
 
@@ -24,6 +23,7 @@ log = structlog.get_logger("lockgate.controller")
 LOOK_SECONDS = 1.0
 CLEAN_SECONDS = 60.0
 MOST_THREADS = 64
+STOP_SECONDS = 3.0
 LEASE_MARGIN = timedelta(seconds=5)
 
 
@@ -47,20 +47,20 @@ class Deliverer:
         self._carry = carry
         self._lease = timeout + LEASE_MARGIN
         self._keep = keep
-        self._busy: set[str] = set()
+        self._busy: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._clean_at = monotonic()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set. Attempts under way are left to themselves and to their leases."""
-        # made at the first delivery, so that an idle controller has one thread more and no pool
-        threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="webhook")
-        try:
-            while not stop.is_set():
-                self._guarded(threads, stop)
-                stop.wait(LOOK_SECONDS)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+        """Work until `stop` is set. Attempts that take longer then are left to their leases, and made again."""
+        while not stop.is_set():
+            self._guarded(stop)
+            stop.wait(LOOK_SECONDS)
+        give_up = monotonic() + STOP_SECONDS
+        with self._lock:
+            under_way = list(self._busy.values())
+        for thread in under_way:
+            thread.join(max(0.0, give_up - monotonic()))
 
     def drain(self, webhook: str, stop: threading.Event) -> None:
         """Send what is due to one receiver, one after the other, until nothing is."""
@@ -72,9 +72,9 @@ class Deliverer:
             told = {"id": after.id, "topic": after.event, "webhook": webhook, "attempt": after.attempts}
             log.info("delivery", **told, state=after.state.value, status=after.last_status, why=after.last_error)
 
-    def _guarded(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:
+    def _guarded(self, stop: threading.Event) -> None:
         try:
-            self._look(threads, stop)
+            self._look(stop)
             self._clean()
         except LockgateError as error:
             log.warning("trouble", error=str(error))
@@ -82,18 +82,20 @@ class Deliverer:
             # a bug must be loud and must not end the loop
             log.exception("bug")
 
-    def _look(self, threads: ThreadPoolExecutor, stop: threading.Event) -> None:
+    def _look(self, stop: threading.Event) -> None:
         owed = self._queue.look()
         if owed.events:
             while self._queue.share_out() and not stop.is_set():
                 pass
             owed = self._queue.look()
         for webhook in owed.webhooks:
+            # not a pool: the end of the process would wait for its threads, and each for its receiver
+            thread = threading.Thread(target=self._drained, args=(webhook, stop), name=f"to-{webhook}", daemon=True)
             with self._lock:
-                if webhook in self._busy:
+                if webhook in self._busy or len(self._busy) >= MOST_THREADS:
                     continue
-                self._busy.add(webhook)
-            threads.submit(self._drained, webhook, stop)
+                self._busy[webhook] = thread
+            thread.start()
 
     def _drained(self, webhook: str, stop: threading.Event) -> None:
         try:
@@ -106,7 +108,7 @@ class Deliverer:
             log.exception("bug", webhook=webhook)
         finally:
             with self._lock:
-                self._busy.discard(webhook)
+                del self._busy[webhook]
 
     def _clean(self) -> None:
         """Forget a bounded number of old deliveries now and then."""
