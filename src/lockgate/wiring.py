@@ -208,7 +208,10 @@ def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     from lockgate.usecases import apply_policy
 
     node = Node(settings, "prepare")
-    return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
+    try:
+        return apply_policy.apply(node.ports, read[0], node.parse_policy, who)
+    finally:
+        node.store.engine.dispose()
 
 
 def webhook_environment(settings: Settings) -> dict[str, str]:

@@ -49,8 +49,8 @@ def _holders(path: Path) -> Iterator[tuple[int, str]]:
 
 def _holds(pid: int, target: Path) -> bool:
     with contextlib.suppress(OSError):
-        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                if os.readlink(descriptor.path) == str(target):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == str(target):
                     return True
     return False

@@ -18,11 +18,11 @@ class Kind(StrEnum):
     STAGE = "stage"
     ALIAS = "alias"
     VERSION_DELETED = "version deleted"
-    VERSION_REPLACED = "version replaced"
     MODEL_GONE = "model gone"
+    MODEL_REPLACED = "model replaced"
 
 
-DELETIONS = frozenset({Kind.VERSION_DELETED, Kind.VERSION_REPLACED, Kind.MODEL_GONE})
+DELETIONS = frozenset({Kind.VERSION_DELETED, Kind.MODEL_GONE, Kind.MODEL_REPLACED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ class Difference:
                 return f"Lockgate holds {held}, MLflow's alias {self.alias} of {self.model} {found}."
             case Kind.VERSION_DELETED:
                 return f"Lockgate holds {self.subject} in stage {self.held}, MLflow's version was deleted."
-            case Kind.VERSION_REPLACED:
-                return f"MLflow's {self.subject} is another version than the one Lockgate holds in stage {self.held}."
             case Kind.MODEL_GONE:
                 return f"Lockgate holds the model {self.model}, MLflow has none of that name: deleted or renamed."
+            case Kind.MODEL_REPLACED:
+                return f"MLflow's model {self.model} is another one than Lockgate holds: deleted and made anew."
 
     @property
     def restore(self) -> str:

@@ -15,7 +15,7 @@ from lockgate.domain.serving import EndpointState
 from lockgate.domain.stages import GATED
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import stages
-from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.ports import Lifecycle, Ports, Work
 
 FOUND, ENDED, ACCEPTED, MENDED = "drift:found", "drift:ended", "drift:accepted", "drift:mended"
 _LATEST = 1_000
@@ -86,12 +86,18 @@ def accept(ports: Ports, model: str, who: Who, reason: str) -> Sequence[Differen
 
 
 def mend(ports: Ports, work: Work, ref: VersionRef, who: Who) -> Sequence[Difference]:
-    """Write MLflow's stage and alias of this version anew as Lockgate holds them; what differed, nothing if nothing."""
-    wrong = [each for each in work.drift.differences(ref.model) if _is_about(each, ref)]
-    if not wrong:
-        return ()
+    """Write MLflow's stage and alias of this version anew as Lockgate holds them; what differed, nothing if nothing.
+
+    Raises Conflict where the model is another one of the same name: what is held is not about it.
+    """
     row = work.versions.get(ref)
-    if row is None:
+    if row is None or _agrees(work, row):
+        return ()
+    found = work.drift.differences(ref.model)
+    if any(each.kind is Kind.MODEL_REPLACED for each in found):
+        raise Conflict(found[0].because, hint=f"Accept that first: {found[0].accept}")
+    wrong = [each for each in found if _is_about(each, ref)]
+    if not wrong:
         return ()
     now = ports.clock.now()
     work.catalog.set_stage(ref, row.stage, now)
@@ -104,6 +110,20 @@ def mend(ports: Ports, work: Work, ref: VersionRef, who: Who) -> Sequence[Differ
             Entry(MENDED, who, now, ref.model, ref.version, each.found, each.held, each.because, detail=detail)
         )
     return wrong
+
+
+def _agrees(work: Work, row: Lifecycle) -> bool:
+    """Whether MLflow says the same of this one version: looking for differences reads all of its model's."""
+    theirs = work.catalog.version(row.ref)
+    if theirs is None or theirs.stage != row.stage:
+        return False
+    protected = {work.policies.in_force().rules(row.ref.model, stage).alias for stage in GATED}
+    here = (
+        {work.policies.in_force().rules(row.ref.model, row.stage).alias}
+        if row.stage in GATED and row.primary
+        else set()
+    )
+    return protected & set(theirs.aliases) == here - {""}
 
 
 def _is_about(difference: Difference, ref: VersionRef) -> bool:
@@ -169,7 +189,7 @@ def _by_model(found: Sequence[Difference]) -> Mapping[str, Sequence[Difference]]
 
 
 def _refuse_while_it_serves(work: Work, model: str, deletions: Sequence[Difference]) -> None:
-    whole = any(each.kind is Kind.MODEL_GONE for each in deletions)
+    whole = any(each.version is None for each in deletions)
     gone = {each.version for each in deletions}
     for endpoint in work.endpoints.of_model(model):
         if endpoint.state is EndpointState.RETIRED or endpoint.release is None:
@@ -194,7 +214,5 @@ def _follow(ports: Ports, work: Work, difference: Difference, who: Who, reason: 
         return
     ref = VersionRef(model, difference.version)
     work.versions.delete(ref, now)
-    if difference.kind is Kind.VERSION_REPLACED:
-        return
     if difference.stage in GATED:
         stages.follow(work, work.policies.in_force(), model, difference.stage)

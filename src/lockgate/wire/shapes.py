@@ -310,7 +310,7 @@ class VersionStatus:
 class Difference:
     """Something that MLflow's tables say otherwise than Lockgate holds, because somebody wrote past Lockgate.
 
-    `kind` is stage, alias, version deleted, version replaced or model gone. `held` is what Lockgate holds, `found` what
+    `kind` is stage, alias, version deleted, model gone or model replaced. `held` is what Lockgate holds, `found` what
     MLflow's tables say. `restore` and `accept` are the commands that settle it one way or the other, empty where none.
     """
 

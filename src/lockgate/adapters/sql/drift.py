@@ -28,7 +28,7 @@ from lockgate.domain.drift import Difference, Kind
 from lockgate.domain.stages import GATED, Stage
 from lockgate.usecases.adoption_ports import Adoption
 
-# a version that MLflow made so much later than we registered its number is another one: the model was made anew
+# a model that MLflow made so much later than we registered a version of it is another one of its name
 _LATER = timedelta(seconds=60) // timedelta(microseconds=1)
 _STAGE = func.coalesce(mlflow.model_versions.c.current_stage, Stage.NONE.value)
 
@@ -43,14 +43,16 @@ class SqlDrift:
         self._adoption = adoption
 
     def differences(self, model: str | None = None) -> Sequence[Difference]:
+        whole = list(self._of_models(model))
+        elsewhere = {each.model for each in whole}
         found = list(self._of_versions(model))
         if self._adoption.begun() is not None:
             found += self._without_a_row(model)
         # with a version its aliases go, which is no second difference
         deleted = {(x.model, str(x.version)) for x in found if x.kind is Kind.VERSION_DELETED}
         found += [x for x in self._of_aliases(model) if x.found or (x.model, x.held) not in deleted]
-        found += self._models_gone(model)
-        return sorted(found, key=lambda x: (x.model, x.version or 0, x.alias))
+        whole += [x for x in found if x.model not in elsewhere]
+        return sorted(whole, key=lambda x: (x.model, x.version or 0, x.alias))
 
     def workspaces(self) -> Sequence[str]:
         """Every workspace that holds a model, in MLflow's tables or in ours; none while MLflow's are not made yet."""
@@ -59,12 +61,22 @@ class SqlDrift:
         theirs = select(mlflow.registered_models.c.workspace).union(select(models.c.workspace))
         return sorted(self._connection.execute(theirs).scalars())
 
-    def _models_gone(self, model: str | None) -> Iterator[Difference]:
+    def _of_models(self, model: str | None) -> Iterator[Difference]:
+        """Models that MLflow has no more, and those it has anew: younger than a version we hold of them."""
         table = mlflow.registered_models.c
-        there = exists().where(table.workspace == models.c.workspace, table.name == models.c.name)
-        query = select(models.c.name).where(self._ours(model), ~there)
-        for name in self._connection.execute(query).scalars():
-            yield Difference(Kind.MODEL_GONE, name, held=name)
+        same = and_(table.workspace == models.c.workspace, table.name == models.c.name)
+        older = exists().where(
+            versions.c.model_id == models.c.id,
+            versions.c.deleted_at.is_(None),
+            type_coerce(versions.c.registered_at, BigInteger) + _LATER < table.creation_time * 1000,
+        )
+        query = (
+            select(models.c.name, table.name.is_(None))
+            .outerjoin(mlflow.registered_models, same)
+            .where(self._ours(model), or_(table.name.is_(None), older))
+        )
+        for name, is_gone in self._connection.execute(query):
+            yield Difference(Kind.MODEL_GONE if is_gone else Kind.MODEL_REPLACED, name, held=name)
 
     def _of_versions(self, model: str | None) -> Iterator[Difference]:
         theirs = mlflow.model_versions.c
@@ -74,22 +86,18 @@ class SqlDrift:
             theirs.version == versions.c.version,
         )
         deleted = or_(theirs.version.is_(None), theirs.current_stage == mlflow.DELETED)
-        registered = type_coerce(versions.c.registered_at, BigInteger)
-        replaced = theirs.creation_time * 1000 > registered + _LATER
         table = mlflow.registered_models.c
         there = exists().where(table.workspace == models.c.workspace, table.name == models.c.name)
         query = (
-            select(models.c.name, versions.c.version, versions.c.stage, _STAGE.label("theirs"), deleted, replaced)
+            select(models.c.name, versions.c.version, versions.c.stage, _STAGE.label("theirs"), deleted)
             .join_from(versions, models, models.c.id == versions.c.model_id)
             .outerjoin(mlflow.model_versions, same)
             .where(self._ours(model), versions.c.deleted_at.is_(None), there)
-            .where(or_(deleted, replaced, versions.c.stage != _STAGE))
+            .where(or_(deleted, versions.c.stage != _STAGE))
         )
-        for name, version, held, found, is_deleted, is_replaced in self._connection.execute(query):
+        for name, version, held, found, is_deleted in self._connection.execute(query):
             if is_deleted:
                 yield Difference(Kind.VERSION_DELETED, name, version, Stage(held), held=held)
-            elif is_replaced:
-                yield Difference(Kind.VERSION_REPLACED, name, version, Stage(held), held=held)
             else:
                 yield Difference(Kind.STAGE, name, version, Stage(held), held=held, found=found)
 

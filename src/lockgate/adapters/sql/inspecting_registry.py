@@ -25,19 +25,19 @@ _MOST_LOOKED_AT = 500
 
 
 def registry(connection: Connection) -> Registry:
-    """What is registered, over all workspaces."""
-    models, aliases = mlflow.registered_models.c, mlflow.registered_model_aliases
-    stage = func.coalesce(mlflow.model_versions.c.current_stage, Stage.NONE.value)
-    named = connection.execute(select(func.count()).select_from(mlflow.registered_models)).scalar_one()
-    marked = connection.execute(select(func.count()).select_from(mlflow.registered_models).where(prompts(models)))
-    counted = select(stage, func.count()).where(stage != mlflow.DELETED).group_by(stage)
+    """What is registered, over all workspaces; versions and aliases of prompts are not counted."""
+    models, versions, aliases = mlflow.registered_models.c, mlflow.model_versions.c, mlflow.registered_model_aliases.c
+    stage = func.coalesce(versions.current_stage, Stage.NONE.value)
+    named = connection.execute(select(func.count(models.name))).scalar_one()
+    marked = connection.execute(select(func.count(models.name)).where(prompts(models)))
+    counted = select(stage, func.count()).where(stage != mlflow.DELETED, ~prompts(versions)).group_by(stage)
     stages = {str(row[0]): int(row[1]) for row in connection.execute(counted)}
     in_prompts = marked.scalar_one()
     return Registry(
         models=named - in_prompts,
         prompts=in_prompts,
         versions=sum(stages.values()),
-        aliases=connection.execute(select(func.count()).select_from(aliases)).scalar_one(),
+        aliases=connection.execute(select(func.count(aliases.name)).where(~prompts(aliases))).scalar_one(),
         stages=dict(sorted(stages.items())),
     )
 
