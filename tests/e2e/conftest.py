@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, create_engine
+
+from tests.databases.backends import POSTGRESQL, SQLITE
+from tests.databases.postgres import Postgres
 
 READY_LIMIT = 90.0
 STOP_LIMIT = 60.0
@@ -50,6 +54,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**told, "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
 
 
+NewDatabase = Callable[[str], "str | None"]
+
+
 def _three() -> tuple[int, int, int]:
     server, staging, production = free_ports(3)
     return server, staging, production
@@ -60,12 +67,14 @@ class Node:
     """One home and what runs for it.
 
     `folder` is where commands run; `ports` are of server, staging and production; `settings` are `LOCKGATE_…` for `up`.
+    Without `database` it is the file in the home.
     """
 
     folder: Path
     ports: tuple[int, int, int] = field(default_factory=lambda: _three())
     policy: str | None = None
     process: subprocess.Popen[bytes] | None = None
+    database: str | None = None
     # a client's transition may wait longer than by default: on a busy machine a model takes half a minute to load
     settings: dict[str, str] = field(default_factory=lambda: {"LOCKGATE_TRANSITION_WAIT": "100"})
 
@@ -94,6 +103,8 @@ class Node:
             file = self.folder / "lockgate.yaml"
             file.write_text(self.policy)
             told += ["--policy", str(file)]
+        if self.database is not None:
+            told += ["--database", self.database]
         return told
 
     def cli(self, *args: str, limit: float = COMMAND_LIMIT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -152,6 +163,14 @@ class Node:
             return int(json.loads((self.home / "run" / f"{role}.json").read_text())["pid"])
         return 0
 
+    @contextlib.contextmanager
+    def reaching_past(self) -> Iterator[Connection]:
+        """A transaction in the database, past every process of the node."""
+        engine = create_engine(self.database or f"sqlite:///{self.home}/lockgate.db")
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
+
     def pids(self) -> dict[int, str]:
         """Every process of this home that runs, with its command line: it names the home, or works inside it."""
         found = {}
@@ -183,34 +202,79 @@ class Node:
 
 
 @contextlib.contextmanager
-def node_in(folder: Path, policy: str | None = None) -> Iterator[Node]:
+def node_in(folder: Path, policy: str | None = None, database: str | None = None) -> Iterator[Node]:
     """A node that is not started yet, and ends with the block."""
-    node = Node(folder, policy=policy)
+    node = Node(folder, policy=policy, database=database)
     try:
         yield node
     finally:
         node.end()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked with `both_databases` on PostgreSQL too; with `long` there only where long tests are run."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    marked = metafunc.definition.get_closest_marker("both_databases")
+    marks = [pytest.mark.long] if marked and marked.kwargs.get("long") else []
+    kinds = [SQLITE, pytest.param(POSTGRESQL, marks=marks)] if marked else [SQLITE]
+    metafunc.parametrize("kind", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test's node has."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """`new_database(kind)`: what to tell a new node of that kind; None is the file in its home."""
+
+    def new(kind: str) -> str | None:
+        if kind == SQLITE:
+            return None
+        postgres: Postgres = request.getfixturevalue("postgres")
+        return postgres.fresh()
+
+    return new
+
+
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path, kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A home of the test's own, nothing started: `node.start()` does that."""
-    with node_in(tmp_path) as made:
+    with node_in(tmp_path, database=new_database(kind)) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def shared_node(
+    tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase
+) -> Iterator[Callable[[str, str | None], Node]]:
+    """A started node for each kind and policy, for the whole session."""
+    started: dict[tuple[str, str | None], Node] = {}
+    with contextlib.ExitStack() as stack:
+
+        def shared(kind: str, policy: str | None) -> Node:
+            if (kind, policy) not in started:
+                folder = tmp_path_factory.mktemp(f"{kind}-node")
+                made = stack.enter_context(node_in(folder, policy, new_database(kind)))
+                started[kind, policy] = made.start()
+            return started[kind, policy]
+
+        yield shared
+
+
+@pytest.fixture
+def running(shared_node: Callable[[str, str | None], Node], kind: str) -> Node:
     """A node with its defaults (no policy file) for the whole session; tests share it and leave it running."""
-    with node_in(tmp_path_factory.mktemp("running")) as made:
-        yield made.start()
+    return shared_node(kind, None)
 
 
-@pytest.fixture(scope="session")
-def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+@pytest.fixture
+def enforcing(shared_node: Callable[[str, str | None], Node], kind: str) -> Node:
     """As `running`, under a small policy that is enforced: metrics, tags, a few seconds in Staging, one approval."""
-    with node_in(tmp_path_factory.mktemp("enforcing"), policy=ENFORCING) as made:
-        yield made.start()
+    return shared_node(kind, ENFORCING)
 
 
 ENFORCING = """\

@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 
 from lockgate import Lockgate
 from lockgate.wire.shapes import Endpoint
-from tests.e2e.conftest import Node, node_in, until
+from tests.e2e.conftest import NewDatabase, Node, node_in, until
 from tests.e2e.load import ask
 from tests.e2e.models import Logged, body, log_iris, register_again
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases(long=True)]
 
 # nothing is asked of a version, so that no validation takes the processor from what is tried here
 POLICY = "level: enforce\nstages: {Staging: {}, Production: {}}\n"
@@ -24,8 +24,8 @@ ROSES, LILIES = "roses", "wild lilies"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with node_in(tmp_path_factory.mktemp("endpoints"), policy=POLICY) as made:
+def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+    with node_in(tmp_path_factory.mktemp("endpoints"), POLICY, new_database(kind)) as made:
         yield made.start()
 
 

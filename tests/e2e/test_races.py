@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lockgate import Lockgate
-from tests.e2e.conftest import Node, node_in, until
+from tests.e2e.conftest import NewDatabase, Node, node_in, until
 from tests.e2e.models import Logged, log_constant, log_sleeper, register_again
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases]
 
 POLICY = """\
 level: enforce
@@ -39,9 +39,9 @@ print(version.current_stage)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node that asks nothing of a version, serves no racer, and lets a client's transition wait for a second."""
-    with node_in(tmp_path_factory.mktemp("races"), policy=POLICY) as made:
+    with node_in(tmp_path_factory.mktemp("races"), POLICY, new_database(kind)) as made:
         made.settings = {"LOCKGATE_TRANSITION_WAIT": "1"}
         yield made.start()
 
@@ -105,6 +105,7 @@ def test_the_same_promotion_asked_for_by_many_at_once_is_one(home: Node) -> None
         assert sdk.promote(slow.ref, wait=120).state == "done"
 
 
+@pytest.mark.both_databases(long=True)
 def test_a_client_that_repeats_its_request_makes_one_promotion(running: Node) -> None:
     slow = log_sleeper(running.url, "impatient", 5)
     done = subprocess.run(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from lockgate import Lockgate
 from lockgate.sdk.errors import BadRequest, Conflict, Forbidden, NotFound, Refused, Waiting
@@ -19,7 +19,7 @@ from tests.e2e.conftest import Node
 from tests.e2e.load import Load, ask
 from tests.e2e.models import Logged
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases]
 TEAM = {"team": "risk"}
 
 
@@ -259,22 +259,21 @@ def test_the_client_of_mlflow_hears_why_in_words_it_can_raise(enforcing: Node) -
 def test_one_changed_byte_of_the_record_is_found_and_named(enforcing: Node, ana: Person) -> None:
     models.log_iris(enforcing.url, "tampered")
     assert ana.asks("audit", "verify")["holds"] is True
-    with closing(sqlite3.connect(enforcing.home / "lockgate.db", timeout=30)) as database:
-        chain, number, text = database.execute(
-            "SELECT chain, number, text FROM lockgate_audit WHERE model = 'tampered' ORDER BY number LIMIT 1"
-        ).fetchone()
+    first = "SELECT chain, number, text FROM lockgate_audit WHERE model = 'tampered' ORDER BY number LIMIT 1"
+    with enforcing.reaching_past() as database:
+        chain, number, written = database.execute(text(first)).one()
 
-        def write(changed: str) -> None:
-            with database:
-                where = (changed, chain, number)
-                database.execute("UPDATE lockgate_audit SET text = ? WHERE chain = ? AND number = ?", where)
+    def write(changed: str) -> None:
+        sql = text("UPDATE lockgate_audit SET text = :text WHERE chain = :chain AND number = :number")
+        with enforcing.reaching_past() as database:
+            database.execute(sql, {"text": changed, "chain": chain, "number": number})
 
-        write(text.replace("registered", "registerex", 1))
-        try:
-            said = ana.does("audit", "verify", exits=1)
-            told = ana.asks("audit", "verify", exits=1)
-        finally:
-            write(text)
+    write(written.replace("registered", "registerex", 1))
+    try:
+        said = ana.does("audit", "verify", exits=1)
+        told = ana.asks("audit", "verify", exits=1)
+    finally:
+        write(written)
     assert "does NOT hold" in said
     assert chain in said
     assert (chain, number) in [(each["chain"], each["number"]) for each in told["breaks"]]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Node, clean_environment, until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.both_databases(long=True)]
 
 
 def test_up_answers_while_it_starts_says_where_and_leaves_nothing_behind(node: Node) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Node, node_in
+from tests.e2e.conftest import NewDatabase, Node, node_in
 from tests.integration.webhooks.receiver import Got, Receiver, receiver, until
 from tests.integration.webhooks.test_sending import verify_as_mlflow_says
+
+pytestmark = pytest.mark.both_databases(long=True)
 
 SECRET = "kept over a restart"
 MLFLOWS = [
@@ -24,9 +26,9 @@ MLFLOWS = [
 
 
 @pytest.fixture(scope="module")
-def hooked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def hooked(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node of two server processes that may call addresses inside; attempts are short, so that leases are."""
-    with node_in(tmp_path_factory.mktemp("hooked")) as node:
+    with node_in(tmp_path_factory.mktemp("hooked"), database=new_database(kind)) as node:
         node.settings |= {
             "LOCKGATE_WORKERS": "2",
             "LOCKGATE_WEBHOOK_ALLOW_PRIVATE_IPS": "true",

@@ -73,7 +73,7 @@ def _until_one_is_in_the_middle(watching: psycopg.Connection) -> int:
     """Which of the processes makes the tables, as soon as the other waits for it."""
     give_up = time.monotonic() + 120
     while True:
-        found = dict(watching.execute(_LOCKS).fetchall())
+        found: dict[str, bool] = dict(watching.execute(_LOCKS).fetchall())
         if sorted(found.values()) == [False, True]:
             return next(int(name) for name, granted in found.items() if granted)
         assert time.monotonic() < give_up, "they do not wait for each other"
