@@ -55,13 +55,16 @@ def started(pid: int) -> str | None:
 
 
 def command_line(pid: int) -> str:
-    """The command line of a process, empty when it is gone or hidden."""
-    if LINUX:
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:
-            return ""
-    return _ps(pid, "command=")
+    """The command line of a process without the passwords of addresses in it, empty when it is gone or hidden."""
+    from lockgate.config import without_passwords
+
+    if not LINUX:
+        return without_passwords(_ps(pid, "command="))
+    try:
+        told = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+    return without_passwords(told)
 
 
 def listener(port: int) -> Identity | None:

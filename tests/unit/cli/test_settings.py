@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.config import Settings, is_loopback, load
+from lockgate.config import Settings, is_loopback, load, without_passwords
 from lockgate.domain.errors import BadInput
 
 
@@ -64,3 +64,20 @@ def test_a_wrong_setting_is_named_alone_with_what_was_seen(name: str, value: obj
     assert f"--{name.replace('_', '-')}" in refused.value.message
     assert repr(value) in refused.value.message
     assert "--database" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("postgresql://me:s3cret%2F@host:5432/x", "postgresql://me:***@host:5432/x"),
+        (
+            "up --database postgresql+psycopg://me:a@h/x --port 1",
+            "up --database postgresql+psycopg://me:***@h/x --port 1",
+        ),
+        ("postgresql://me@h/x?password=a&sslmode=require", "postgresql://me@h/x?password=***&sslmode=require"),
+        ("http://127.0.0.1:5000 for me@example.org", "http://127.0.0.1:5000 for me@example.org"),
+        ("sqlite:////home/me@work/lockgate.db", "sqlite:////home/me@work/lockgate.db"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(told: str, shown: str) -> None:
+    assert without_passwords(told) == shown
