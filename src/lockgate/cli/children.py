@@ -37,11 +37,18 @@ _PASSED_PREFIXES = (
     *("OMP_", "OPENBLAS_"),
 )
 
+_KEYS = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "MLFLOW_TRACKING_", "MLFLOW_S3_")
+
 
 def environment(told: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child: what is listed above of `told`, and `more`."""
     passed = {name: value for name, value in told.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
     return {**passed, **more}
+
+
+def without_keys(told: Mapping[str, str]) -> dict[str, str]:
+    """The environment of one that never reads an artifact store: the agent starts what others have copied."""
+    return {name: value for name, value in told.items() if not name.startswith(_KEYS)}
 
 
 @dataclass(slots=True)

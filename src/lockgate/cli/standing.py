@@ -93,7 +93,7 @@ def _row(version: VersionStatus) -> tuple[Any, ...]:
     stage = f"{version.stage} (primary)" if version.primary else version.stage
     return (
         version.version, stage, show.when(version.since), ", ".join(version.aliases), ", ".join(version.served_by),
-        version.validation.state if version.validation else None, show.short(version.digest),
+        version.validation.state if version.validation else None, show.short(version.digest) if version.digest else "unpinned",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import click
 
 from lockgate import __version__
 from lockgate.cli import identity, leftovers, options, outcome
-from lockgate.cli.children import Children, environment
+from lockgate.cli.children import Children, environment, without_keys
 from lockgate.cli.home import UP, Home
 from lockgate.domain.errors import BadInput, Failed
 
@@ -130,7 +130,7 @@ def _run(settings: Settings, policy: Policy | None, home: Home, say: Speaker) ->
             children.start("server", told, more)
             _prepare(told, more, home, stop)
             children.start("controller", told, more)
-            children.start("agent", told, more)
+            children.start("agent", told, without_keys(more))
             _until_healthy(settings, children, home, stop)
             if not stop.is_set():
                 _banner(settings, policy, say)

@@ -79,7 +79,8 @@ def _artifacts_pinned(evidence: Evidence, level: Level) -> Gate:
         standing = FAILS if facts.unreadable else WAITS
         hint = f"lockgate validate {evidence.ref}"
         if facts.unreadable:
-            hint = "Make its files readable from here, or log the model again."
+            look = f"lockgate plan {evidence.ref} --to {evidence.target.value.lower()}"
+            hint = f"Make its files readable from here and look again: {look}; or log the model again."
         return Gate("artifacts_pinned", standing, because, "unpinned", "a digest of every file", hint, level)
     because = "every file is as it was pinned"
     return Gate("artifacts_pinned", HOLDS, because, facts.digest[:19], "unchanged", level=level)

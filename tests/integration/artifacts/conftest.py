@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -73,6 +75,19 @@ class Site:
             self.call("registered-models/create", name=name)
         self.call("model-versions/create", name=name, source=f"mlflow-artifacts:/{path}", run_id=run)
         return name
+
+
+def raw(
+    site: Site, method: str, path: str, body: bytes = b"evil: model\n", length: int | None = None
+) -> tuple[int, str]:
+    """Send a request as it is written: clients of more manners tidy the path, and count what they send."""
+    connection = http.client.HTTPConnection(urlsplit(site.url).hostname or "", urlsplit(site.url).port, timeout=60)
+    try:
+        connection.request(method, path, body, {"Content-Length": str(len(body) if length is None else length)})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tests.integration.artifacts.conftest import FILES, Site
+from tests.integration.artifacts.conftest import FILES, Site, raw
 
 MIB = 2**20
 
@@ -119,10 +119,9 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(site: Site) -> None
         for _ in range(4096):
             yield bytes(MIB)
 
-    with site.http() as client:
-        told = client.put(f"{FILES}/0/over/told", headers={"Content-Length": str(3 * 2**30)})
-        assert told.status_code == 413
-        assert "LOCKGATE_ARTIFACT_LIMIT" in told.json()["message"]
+    status, told = raw(site, "PUT", f"{FILES}/0/over/told", length=3 * 2**30)
+    assert status == 413
+    assert "LOCKGATE_ARTIFACT_LIMIT" in told
     # it may be cut off while it still sends
     with site.http() as client, contextlib.suppress(httpx2.TransportError):
         assert client.put(f"{FILES}/0/over/untold", content=endless()).status_code == 413
