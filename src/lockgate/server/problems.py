@@ -33,6 +33,15 @@ TABLE: Mapping[type[LockgateError], tuple[int, str]] = {
     Unavailable: (503, "TEMPORARILY_UNAVAILABLE"),
 }
 
+# what MLflow 3.17 tells beside these codes
+CLASSES: Mapping[str, tuple[str, str]] = {
+    "INVALID_PARAMETER_VALUE": ("KAM00", "INVALID_PARAMETER_VALUE"),
+    "RESOURCE_DOES_NOT_EXIST": ("KAM00", "RESOURCE_NOT_FOUND"),
+    "ENDPOINT_NOT_FOUND": ("KAM00", "RESOURCE_NOT_FOUND"),
+    "PERMISSION_DENIED": ("KAM00", "PERMISSION_DENIED"),
+    "TEMPORARILY_UNAVAILABLE": ("XXM00", "CLIENT_INTERNAL_ERROR"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -44,8 +53,10 @@ class Problem:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The body: MLflow's two fields, and `lockgate` where there is something to add."""
+        """The body: MLflow's fields, and `lockgate` where there is something to add."""
         body: dict[str, Any] = {"error_code": self.code, "message": self.message}
+        if self.code in CLASSES:
+            body["sqlstate"], body["error_class"] = CLASSES[self.code]
         return {**body, "lockgate": dict(self.detail)} if self.detail else body
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from lockgate.server.problems import TABLE, Problem
 from lockgate.server.registry import known_routes
-from lockgate.server.registry.known_routes import BOTH, ROUTES
+from lockgate.server.registry.known_routes import BOTH, ROUTES, Way
 from lockgate.wire.requests import PREFIX
 
 # what MLflow's Flask and FastAPI parts add to every route
@@ -36,6 +38,19 @@ def test_the_table_has_every_route_of_ours_and_none_that_is_gone():
     there |= {("GET", "/health"), ("GET", "/ready")}  # of `waiting`, which answers before anything is loaded
     declared = {(method, _nameless(line.path)) for line in known_routes.own() for method in line.methods}
     assert there == declared
+
+
+def test_what_the_table_calls_native_is_answered_by_our_own_routes_and_nothing_else_is(monkeypatch):
+    from mlflow.server import handlers
+
+    from lockgate.server.registry.reads import NativeReads
+    from lockgate.server.registry.writes import HANDLERS
+
+    monkeypatch.setattr(handlers, "_get_model_registry_store", lambda: None)
+    nobody: Any = None
+    reads = NativeReads(nobody)
+    native = {("GET", path) for path in reads._gets} | {("POST", path) for path in reads._posts} | set(HANDLERS)
+    assert {(route.method, route.path) for route in ROUTES if route.way is Way.NATIVE} == native
 
 
 @pytest.mark.parametrize("prefix", BOTH)
@@ -65,3 +80,12 @@ def _of_fastapi(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
 
 def _nameless(path: str) -> str:
     return re.sub(r"\{\w+(:path)?\}", lambda place: "{:path}" if place[1] else "{}", path)
+
+
+def test_our_errors_carry_the_same_classes_as_mlflows():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    for status, code in [*TABLE.values(), (404, "ENDPOINT_NOT_FOUND")]:
+        theirs = json.loads(MlflowException("x", error_code=ErrorCode.Value(code)).serialize_as_json())
+        assert Problem(status, code, "x").as_json() == theirs

@@ -12,7 +12,6 @@ from lockgate.server import replies
 from lockgate.server.limits import SAFE
 from lockgate.server.problems import Problem, explain
 from lockgate.server.registry import known_routes
-from lockgate.server.registry.known_routes import KNOWN as KNOWN
 from lockgate.server.registry.known_routes import Changes
 from lockgate.server.replies import App, Receive, Scope, Send
 

@@ -465,12 +465,6 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 ROUTES = tuple(_routes())
-# below MLflow's two prefixes, what changes models and versions, and the one read that is sent by POST
-KNOWN = frozenset(
-    (route.method, route.path.removeprefix("/api/2.0/mlflow/"))
-    for route in ROUTES
-    if route.way is Way.NATIVE and route.method != "GET" and route.path.startswith("/api/")
-)
 _PLAIN: Mapping[tuple[str, str], Route] = {(route.method, route.path): route for route in ROUTES}
 _PATTERNS: Mapping[str, list[tuple[Route, re.Pattern[str]]]] = {
     method: [(route, _pattern(route.path)) for route in ROUTES if route.method == method and "{" in route.path]
