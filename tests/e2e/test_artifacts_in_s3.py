@@ -1,4 +1,4 @@
-"""The whole way of a version whose files are in S3: clients, the agent and workers know no key, and what serves stays."""
+"""The whole way of a version whose files are in S3: clients, agent and workers know no key, and what serves stays."""
 
 from __future__ import annotations
 

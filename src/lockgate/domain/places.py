@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 PROXIED = "mlflow-artifacts:"
+DEFAULT_WORKSPACE = "default"
 _URI = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<host>[^/]*))?(?P<path>.*)$", re.DOTALL)
 _PROXY_ROUTE = "/api/2.0/mlflow-artifacts/artifacts/"
 
@@ -55,6 +56,22 @@ def place_of(location: str) -> str | None:
 def proxied(path: str) -> str:
     """The place of what the server proxies at a path below its artifact root."""
     return PROXIED + _clean(path)
+
+
+def within(location: str, workspace: str) -> str:
+    """The location as MLflow's server proxies it for that workspace: each but the default one has a folder of its own.
+
+    What lies in another workspace's folder is told in words that name no place.
+    """
+    found = Location.parse(location)
+    if found.scheme != "mlflow-artifacts":
+        return location
+    parts = [part for part in unquote(found.path).split("/") if part]
+    if parts[:1] == ["workspaces"]:
+        return location if parts[1:2] == [workspace] else f"{'/'.join(parts)} (of another workspace)"
+    if workspace == DEFAULT_WORKSPACE:
+        return location
+    return f"{PROXIED}/workspaces/{workspace}/{found.path.lstrip('/')}"
 
 
 def same_places(place: str, roots: Iterable[str]) -> tuple[str, ...]:

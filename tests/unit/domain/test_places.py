@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.domain.places import is_one_versions, leading_to, place_of, proxied, same_places
+from lockgate.domain.places import is_one_versions, leading_to, place_of, proxied, same_places, within
 
 _NAMES = st.text(st.characters(exclude_characters="/%\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
 _PARTS = st.lists(_NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=5)
@@ -72,6 +72,25 @@ def test_what_the_server_proxies_has_the_name_of_the_store_too() -> None:
 )
 def test_a_whole_store_or_experiment_is_no_versions_own(place: str, one: bool) -> None:
     assert is_one_versions(place) is one
+
+
+@pytest.mark.parametrize(
+    ("location", "workspace", "scoped"),
+    [
+        ("mlflow-artifacts:/1/a", "default", "mlflow-artifacts:/1/a"),
+        ("mlflow-artifacts:/1/a", "team", "mlflow-artifacts:/workspaces/team/1/a"),
+        ("mlflow-artifacts:/workspaces/team/1/a", "team", "mlflow-artifacts:/workspaces/team/1/a"),
+        ("s3://bucket/1/a", "team", "s3://bucket/1/a"),
+    ],
+)
+def test_a_proxied_location_lies_in_its_workspaces_folder(location: str, workspace: str, scoped: str) -> None:
+    assert within(location, workspace) == scoped
+
+
+@pytest.mark.parametrize("written", ["workspaces/others/1/a", "//workspaces//others/1", "w%6frkspaces/others/1/a"])
+@pytest.mark.parametrize("workspace", ["default", "team"])
+def test_a_location_in_the_folder_of_another_workspace_is_no_place(written: str, workspace: str) -> None:
+    assert place_of(within(f"mlflow-artifacts:/{written}", workspace)) is None
 
 
 @given(_PARTS, _PARTS)

@@ -118,7 +118,7 @@ class SqlCatalog:
             else:
                 aliases.append(alias)
         found = _catalog_version(row, tags, sorted(aliases))
-        return replace(found, location=resolved(self._connection, found.location))
+        return replace(found, location=resolved(self._connection, found.location, self._workspace))
 
     def _versions(self, model: str, *also: ColumnElement[bool]) -> list[CatalogVersion]:
         table = mlflow.model_versions

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_or_replace
 from lockgate.adapters.sql.tables import sources
-from lockgate.domain.places import is_one_versions, leading_to, place_of
+from lockgate.domain.places import is_one_versions, leading_to, place_of, within
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.artifact_ports import Held
 
@@ -62,7 +62,7 @@ class SqlSources:
         return len(rows)
 
     def _put(self, row: Any) -> None:
-        place = place_of(resolved(self._connection, row.storage_location or row.source or ""))
+        place = place_of(resolved(self._connection, row.storage_location or row.source or "", row.workspace))
         # a version of nothing has a row as well, so that it is not looked at again
         kept = place if place is not None and is_one_versions(place) else ""
         values = {"workspace": row.workspace, "name": row.name, "version": row.version, "place": kept}
@@ -76,14 +76,14 @@ class SqlSources:
         return None if row is None else Held(VersionRef(row.name, row.version), row.workspace)
 
 
-def resolved(connection: Connection, location: str) -> str:
-    """The location itself, or where the run keeps its artifacts whose name it bears (`runs:/…`)."""
+def resolved(connection: Connection, location: str, workspace: str) -> str:
+    """The location as that workspace means it, or where the run keeps its artifacts whose name it bears (`runs:/…`)."""
     named = _RUNS.match(location)
     if named is None:
-        return location
+        return within(location, workspace)
     table = mlflow.runs.c
     found = connection.execute(select(table.artifact_uri).where(table.run_uuid == named["run"])).scalar()
-    return location if not found else f"{str(found).rstrip('/')}/{named['path']}".rstrip("/")
+    return location if not found else within(f"{str(found).rstrip('/')}/{named['path']}".rstrip("/"), workspace)
 
 
 def _same(ours: Any, theirs: Any) -> ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import posixpath
 from collections.abc import AsyncIterator, Callable
@@ -154,7 +155,8 @@ def _open(repository: ThroughServer | DirectS3, path: str, part: bytes | None) -
 
 async def _chunks(body: Any) -> AsyncIterator[bytes]:
     with closing(body):
-        while chunk := await anyio.to_thread.run_sync(body.read, CHUNK):
+        # of the threads that wait for S3, which are others than those that answer everything else
+        while chunk := await asyncio.to_thread(body.read, CHUNK):
             yield chunk
 
 

@@ -66,7 +66,9 @@ class _Streams(StreamUploadMixin):
         """Write the object once all of it is there: a client that leaves half-way leaves nothing."""
         bucket, root = self.s3().parse_s3_compliant_uri(self.s3().artifact_uri)
         key = posixpath.join(root, artifact_path or "", posixpath.basename(artifact_file_name))
-        upload = _Upload(self.s3(), bucket, key)
+        # boto3 is imported for the first one, and a client made every few minutes: not on the loop
+        client = await asyncio.to_thread(self.s3()._get_s3_client)
+        upload = _Upload(self.s3(), client, bucket, key)
         try:
             async for chunk in chunks:
                 await upload.add(chunk)
@@ -79,8 +81,8 @@ class _Streams(StreamUploadMixin):
 class _Upload:
     """One object on its way to S3: a single request when it is small, else parts, one of them under way at a time."""
 
-    def __init__(self, repository: S3ArtifactRepository, bucket: str, key: str) -> None:
-        self._client = repository._get_s3_client()
+    def __init__(self, repository: S3ArtifactRepository, client: Any, bucket: str, key: str) -> None:
+        self._client = client
         owner = repository._bucket_owner_params
         self._where = {"Bucket": bucket, "Key": key, **owner}
         self._how = {**_content(key), **(repository.get_s3_file_upload_extra_args() or {})}
