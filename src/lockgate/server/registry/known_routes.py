@@ -371,6 +371,13 @@ _OWN = """
     GET     /api/lockgate/v1/audit/verify
     GET     /api/lockgate/v1/policy
     POST    /api/lockgate/v1/policy/check
+    GET     /api/lockgate/v1/drift
+    POST    /api/lockgate/v1/drift/accept           E
+    GET     /api/lockgate/v1/webhooks
+    GET     /api/lockgate/v1/webhooks/{id}/deliveries
+    POST    /api/lockgate/v1/webhooks/{id}/subscribe    R
+    POST    /api/lockgate/v1/webhooks/{id}/unsubscribe  R
+    POST    /api/lockgate/v1/deliveries/{id}/redeliver  E
 """
 _CHANGES = {"R": Changes.REGISTRY, "E": Changes.ELSEWHERE}
 _WAYS = {"N": Way.NATIVE, "G": Way.GOVERNED, "O": Way.OURS}
