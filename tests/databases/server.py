@@ -86,6 +86,10 @@ class Server:
             return (self.folder / "log").read_text(errors="replace")
         return ""
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def uri(self, database: str = "postgres", *, user: str = USER, password: str = PASSWORD) -> str:
         """The address of a database here."""
         told = f"{user}:{quote(password, safe='')}"
