@@ -145,7 +145,9 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     ref = ask.ref
     catalog_version(work, ref)
     if work.catalog.is_prompt(ref.model):
-        raise BadInput(f"{ref.model} is a prompt, and prompts have no stages.", hint="Name a model.")
+        raise BadInput(
+            f"{ref.model} is a prompt, and prompts have no stages.", hint="Use an alias to mark a prompt's version."
+        )
     now = ports.clock.now()
     others = work.promotions.open_of_model(ref.model)
     joined = next((other for other in others if other.ref == ref and other.stage is ask.stage), None)

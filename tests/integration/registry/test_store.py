@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from lockgate import wiring
@@ -26,6 +27,7 @@ from lockgate.domain.validation import ValidationState
 from lockgate.domain.versions import VersionRef
 from lockgate.server.problems import explain
 from lockgate.usecases import registry, validate
+from tests.databases.backends import Database
 
 READS = {
     "search_registered_models", "get_registered_model", "get_latest_versions", "get_model_version",
@@ -49,23 +51,9 @@ COMPOSED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables and ours, to be copied."""
-    settings = load({"home": tmp_path_factory.mktemp("fresh"), "policy": None})
-    wiring.prepare(settings)
-    schema.prepare(settings.database, lambda _said: None)
-    return settings.home / "lockgate.db"
-
-
 @pytest.fixture
-def node(fresh: Path, tmp_path: Path) -> wiring.Node:
-    settings = load({"home": tmp_path, "policy": None})
-    with sqlite3.connect(fresh) as source, sqlite3.connect(tmp_path / "lockgate.db") as copy:
-        source.backup(copy)
-    source.close()
-    copy.close()
-    return wiring.Node(settings, "test")
+def node(database: Database, tmp_path: Path) -> wiring.Node:
+    return wiring.Node(load({"home": tmp_path, "policy": None, "database": database.uri}), "test")
 
 
 @pytest.fixture
@@ -141,7 +129,7 @@ def test_a_change_that_the_database_undid_for_another_one_is_made_again_and_reco
     store.create_registered_model("fraud")
     plain, undone = registry.version_registered, list[int]()
 
-    def be_undone_twice(*args: object) -> None:
+    def be_undone_twice(*args: Any) -> None:
         plain(*args)
         if len(undone) < 2:
             undone.append(1)
@@ -243,7 +231,8 @@ def test_the_server_and_the_client_code_inside_it_use_the_same_store(node):
     known = handlers._model_registry_store_registry, client_side._get_store_registry()
     try:
         install(Governance(node.ports, node.store.work_on, lambda: Who("ann"), explain, node.reader))
-        for uri in (node.settings.database, node.settings.database.replace("sqlite:", "sqlite+pysqlite:")):
+        bare, with_driver = node.settings.database, node.settings.database.replace("sqlite:", "sqlite+pysqlite:")
+        for uri in (bare, with_driver.replace("postgresql:", "postgresql+psycopg:")):
             stores = [known_one.get_store_builder(uri)(uri) for known_one in known]
             assert stores[0] is stores[1]
             assert isinstance(stores[0], mlflow_store.Governed)
@@ -259,9 +248,9 @@ def test_the_server_and_the_client_code_inside_it_use_the_same_store(node):
 
 
 def test_tables_at_another_revision_are_refused_and_left_alone(node):
-    with sqlite3.connect(node.settings.home / "lockgate.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = 'cfd24bdc0731'")
-    database.close()
+    with node.store.changing() as work:
+        work.connection.execute(text("UPDATE alembic_version SET version_num = 'cfd24bdc0731'"))
+    node.store.engine.dispose()
     with pytest.raises(Conflict, match="cfd24bdc0731"):
         schema.prepare(node.settings.database, lambda _said: None)
 

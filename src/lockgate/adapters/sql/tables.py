@@ -117,7 +117,8 @@ versions = Table(
     Column("provenance", String(32), nullable=False),
     Column("deleted_at", Instant),
 )
-Index("lockgate_versions_stage", versions.c.model_id, versions.c.stage, versions.c.entered)
+# many may have entered at one moment: all that were there when Lockgate came
+Index("lockgate_versions_stage", versions.c.model_id, versions.c.stage, versions.c.entered, versions.c.version)
 QUARANTINED = versions.c.quarantined_at.is_not(None)
 # one for each stage at most, so that it is found however many versions the stage holds
 Index(

@@ -59,7 +59,7 @@ class SqlVersions:
         return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
 
     def newest_in_stage(self, model: str, stage: Stage) -> int | None:
-        self._adopt(model, _told(stage))
+        self._adopt_in(model, stage)
         here = {
             "model_id": self._names.key(model),
             "stage": stage.value,
@@ -284,13 +284,16 @@ _END_STAY = (
     .values(left_at=bindparam("at"))
 )
 _INSERT_STAY = insert(stays).inline()
-# the one that is and the one that will be, and nothing else of the stage, however many versions it holds
+# the one that is and the one that will be: two looks into indexes, however many versions the stage holds
+_IN_STAGE = select(versions.c.version).where(
+    versions.c.model_id == bindparam("of"), versions.c.stage == bindparam("into")
+)
+_CHANGING = _IN_STAGE.where(versions.c.is_primary).union_all(_IN_STAGE.where(versions.c.version == bindparam("number")))
 _SET_PRIMARY = (
     update(versions)
     .where(
         versions.c.model_id == bindparam("of"),
-        versions.c.stage == bindparam("into"),
-        versions.c.is_primary | (versions.c.version == bindparam("number")),
+        versions.c.version.in_(_CHANGING),
         versions.c.is_primary != (versions.c.version == bindparam("number")),
     )
     .values(is_primary=versions.c.version == bindparam("number"))

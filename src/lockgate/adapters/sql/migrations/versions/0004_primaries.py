@@ -1,4 +1,4 @@
-"""The primary of a stage and the stay that a version is in are found by themselves, however many there were."""
+"""The primary of a stage, its newest version and the stay of a version are found by themselves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.drop_index("lockgate_versions_stage", table_name="lockgate_versions")
+    op.create_index("lockgate_versions_stage", "lockgate_versions", ["model_id", "stage", "entered", "version"])
     op.create_index(
         "lockgate_versions_primary",
         "lockgate_versions",
