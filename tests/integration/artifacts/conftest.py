@@ -96,14 +96,21 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Bucket:
 
 
 @pytest.fixture(scope="session")
-def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with server(tmp_path_factory.mktemp("disk"), policy=POLICY, more={"LOCKGATE_ARTIFACT_LIMIT": "2GiB"}) as running:
+def limit(rounds: Callable[[int, int], int]) -> int:
+    """The most bytes that a file may have at these servers."""
+    return rounds(80, 1100) * 2**20
+
+
+@pytest.fixture(scope="session")
+def on_disk(tmp_path_factory: pytest.TempPathFactory, limit: int) -> Iterator[Site]:
+    told = {"LOCKGATE_ARTIFACT_LIMIT": str(limit)}
+    with server(tmp_path_factory.mktemp("disk"), policy=POLICY, more=told) as running:
         yield Site(running, None, running.home / "artifacts")
 
 
 @pytest.fixture(scope="session")
-def in_s3(tmp_path_factory: pytest.TempPathFactory, bucket: Bucket) -> Iterator[Site]:
-    with s3_server(tmp_path_factory.mktemp("s3"), bucket) as site:
+def in_s3(tmp_path_factory: pytest.TempPathFactory, bucket: Bucket, limit: int) -> Iterator[Site]:
+    with s3_server(tmp_path_factory.mktemp("s3"), bucket, LOCKGATE_ARTIFACT_LIMIT=str(limit)) as site:
         yield site
 
 
@@ -137,7 +144,7 @@ class s3_server:  # noqa: N801 - used as a function is
 
     def __init__(self, folder: Path, bucket: Bucket, **more: str) -> None:
         self._bucket = bucket
-        told = {"LOCKGATE_ARTIFACTS": bucket.uri, "LOCKGATE_ARTIFACT_LIMIT": "2GiB", **bucket.environment, **more}
+        told = {"LOCKGATE_ARTIFACTS": bucket.uri, **bucket.environment, **more}
         self._server = server(folder, policy=POLICY, more=told)
 
     def __enter__(self) -> Site:

@@ -6,13 +6,17 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.integration.artifacts.conftest import FILES, Site, raw
+from tests.artifacts.s3 import Bucket
+from tests.integration.artifacts.conftest import FILES, Site, raw, s3_server
 
 MIB = 2**20
+MULTIPART = "/api/2.0/mlflow-artifacts/mpu"
 
 
 def peak(pid: int, *, forget: bool = False) -> int:
@@ -113,18 +117,18 @@ def test_what_mlflows_own_pages_download_streams_too(site: Site) -> None:
     assert (unknown.status_code, unknown.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
-def test_a_file_over_the_limit_is_refused_and_leaves_nothing(site: Site) -> None:
-    def endless() -> Iterator[bytes]:
-        # no Content-Length: its size is known when it is too late; the server stops reading long before this ends
-        for _ in range(4096):
+def test_a_file_over_the_limit_is_refused_and_leaves_nothing(site: Site, limit: int) -> None:
+    def too_much() -> Iterator[bytes]:
+        # no Content-Length: that it is too much shows when it is too late
+        for _ in range(limit // MIB + 8):
             yield bytes(MIB)
 
-    status, told = raw(site, "PUT", f"{FILES}/0/over/told", length=3 * 2**30)
+    status, told = raw(site, "PUT", f"{FILES}/0/over/told", length=limit + 1)
     assert status == 413
     assert "LOCKGATE_ARTIFACT_LIMIT" in told
     # it may be cut off while it still sends
     with site.http() as client, contextlib.suppress(httpx2.TransportError):
-        assert client.put(f"{FILES}/0/over/untold", content=endless()).status_code == 413
+        assert client.put(f"{FILES}/0/over/untold", content=too_much()).status_code == 413
     assert not any(path.startswith("0/over/") for path in site.stored())
 
 
@@ -133,3 +137,39 @@ def test_the_folder_of_a_server_whose_artifacts_are_in_s3_holds_none(in_s3: Site
 
     assert "0/only/there" in in_s3.stored()
     assert not [path for path in in_s3.running.home.rglob("*") if path.name == "there"]
+
+
+def test_clients_reach_s3_themselves_only_where_whoever_runs_the_server_says_so(
+    in_s3: Site, bucket: Bucket, tmp_path: Path
+) -> None:
+    told = {"path": "model.bin", "num_parts": 1}
+    with in_s3.http() as client:
+        assert client.get("/api/3.0/mlflow/server-info").json()["multipart_uploads_enabled"] is False
+        assert client.post(f"{MULTIPART}/create/0/direct", json=told).status_code == 501
+        assert client.get("/api/2.0/mlflow-artifacts/presigned/0/direct/model.bin").status_code == 501
+
+    mine = replace(bucket, prefix=f"{bucket.prefix}-direct")
+    with s3_server(tmp_path, mine, LOCKGATE_DIRECT_TRANSFERS="true") as site, site.http() as client:
+        assert client.get("/api/3.0/mlflow/server-info").json()["multipart_uploads_enabled"] is True
+        run, folder = site.run()
+        assert site.put(f"{folder}/model/MLmodel").status_code == 200
+        begun = [client.post(f"{MULTIPART}/create/{folder}/model", json=told).json() for _ in range(2)]
+        parts = [httpx2.put(each["credentials"][0]["url"], content=b"of the model") for each in begun]
+        ends = [
+            {
+                "path": "model.bin",
+                "upload_id": each["upload_id"],
+                "parts": [{"part_number": 1, "etag": part.headers["ETag"]}],
+            }
+            for each, part in zip(begun, parts, strict=True)
+        ]
+        assert client.post(f"{MULTIPART}/complete/{folder}/model", json=ends[0]).status_code == 200
+        address = client.get(f"/api/2.0/mlflow-artifacts/presigned/{folder}/model/model.bin").json()
+        assert httpx2.get(address["url"]).content == b"of the model"
+
+        name = site.version(f"{folder}/model", run)
+        refused = client.post(f"{MULTIPART}/complete/{folder}/model", json=ends[1])
+
+    assert refused.status_code == 403
+    assert f"{name}@1 are registered" in refused.json()["message"]
+    assert mine.get(f"{folder}/model/model.bin") == b"of the model"
