@@ -66,8 +66,8 @@ class S3:
             signature_version=told.get("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "s3v4"),
             s3={"addressing_style": told.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "auto")},
             connect_timeout=5,
-            read_timeout=30,
-            retries={"total_max_attempts": 3, "mode": "standard"},
+            read_timeout=20,
+            retries={"total_max_attempts": 2, "mode": "standard"},
         )
         unverified = told.get("MLFLOW_S3_IGNORE_TLS", "").lower() in ("true", "1")
         session = boto3.session.Session()
@@ -115,6 +115,14 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pinned:
+    """A file of the manifest, and whether its bytes were read just now."""
+
+    file: PinnedFile
+    fetched: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Prefix:
     """The objects below a prefix, as a folder. `told` is how people know it; `room` refuses what has no room here."""
 
@@ -131,11 +139,15 @@ class Prefix:
         if not listed:
             return None
         self.room(sum(each.size for each in listed))
-        manifest = Manifest.of(self._read(each, sink) for each in listed)
-        for before, after in zip(listed, self._list() + listed, strict=False):
-            if before != after:
-                raise changed(self.told, min(before.path, after.path))
-        return manifest
+        pinned = [self._known(each, sink) or self._take(each, sink) for each in listed]
+        # when all were known, they are what one listing saw
+        if any(each.fetched for each in pinned):
+            self._compare(listed, self._list())
+        return Manifest.of(each.file for each in pinned)
+
+    def _compare(self, before: list[Object], after: list[Object]) -> None:
+        for each in sorted(set(before) ^ set(after), key=lambda each: each.path):
+            raise changed(self.told, each.path)
 
     def _list(self) -> list[Object]:
         count, found = Count(self.told, self.limits), []
@@ -175,16 +187,21 @@ class Prefix:
                 if above in files:
                     raise unreadable(self.told, f"hold an object that is a folder of others, too: {above[:200]}")
 
-    def _read(self, each: Object, sink: Sink) -> PinnedFile:
-        mark = each.mark(f"{self.s3.endpoint}/{self.place.bucket}")
-        known = self.remembered.find(mark)
-        if known is not None and sink.keep(file := PinnedFile(each.path, each.size, known)):
-            return file
+    def _known(self, each: Object, sink: Sink) -> _Pinned | None:
+        sha256 = self.remembered.find(self._mark(each))
+        file = PinnedFile(each.path, each.size, sha256 or "")
+        return _Pinned(file, fetched=False) if sha256 and sink.keep(file) else None
+
+    def _take(self, each: Object, sink: Sink) -> _Pinned:
+        mark = self._mark(each)
         file = sink.take(each.path, lambda offset: self._fetch(each, offset), mark)
         if file.size != each.size:
             raise changed(self.told, each.path)
         self.remembered.keep(mark, file.sha256)
-        return file
+        return _Pinned(file, fetched=True)
+
+    def _mark(self, each: Object) -> str:
+        return each.mark(f"{self.s3.endpoint}/{self.place.bucket}")
 
     def _fetch(self, each: Object, offset: int) -> Iterator[bytes]:
         """The bytes from there on; a connection that breaks is taken up where it broke, as long as it brings some."""
