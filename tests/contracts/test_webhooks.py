@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
@@ -261,3 +262,41 @@ def test_the_workspace_is_told_only_where_workspaces_are_on(store: SqlStore, eng
     outgoing = claimed(queue, "a")
     assert json.loads(outgoing.body)["workspace"] == outgoing.claim.workspace == "team-b"
     assert queue.claim("b", "one", LEASE) is None
+
+
+def test_the_next_delivery_is_found_at_once_however_many_wait_or_lie_in_the_log(
+    store: SqlStore, engine: Engine, owed: SqlDeliveries, clock: HandClock
+) -> None:
+    add_webhook(engine, "a")
+    tell(store)
+    owed.share_out()
+    settle(store, owed, claimed(owed, "a"), Attempt(200), clock)
+    many = (
+        "INSERT INTO lockgate_deliveries (delivery, workspace, webhook, event, body, state, created_at, due_at)"
+        " SELECT {id}, workspace, webhook, event, body, CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'delivered' END,"
+        " created_at, due_at + n FROM lockgate_deliveries, {numbers} WHERE id = 1"
+    )
+    numbers = {
+        "sqlite": "(WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 4000) SELECT n FROM c)",
+        "postgresql": "generate_series(2, 4000) AS c(n)",
+    }
+    kind = engine.dialect.name
+    with engine.begin() as connection:
+        connection.execute(text(many.format(id="CAST(n AS VARCHAR(36))", numbers=numbers[kind])))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE lockgate_deliveries"))
+    plans: list[str] = []
+
+    def explain(connection: Connection, _cursor: object, words: str, values: Any, *_more: object) -> None:
+        if "ORDER BY lockgate_deliveries.due_at" in words:
+            beside = connection.connection.cursor()
+            beside.execute(("EXPLAIN QUERY PLAN " if kind == "sqlite" else "EXPLAIN ") + words, values)
+            plans.append(str(beside.fetchall()))
+
+    event.listen(engine, "before_cursor_execute", explain)
+    clock.move(seconds=1)
+    assert claimed(owed, "a").delivery.id == "2"
+    (plan,) = plans
+    assert "lockgate_deliveries_due" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan

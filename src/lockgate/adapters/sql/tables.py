@@ -413,8 +413,16 @@ Index(
     "lockgate_deliveries_due",
     deliveries.c.webhook,
     deliveries.c.due_at,
+    deliveries.c.id,
     sqlite_where=WAITING_DELIVERY,
     postgresql_where=WAITING_DELIVERY,
+)
+LEASED_DELIVERY = deliveries.c.lease_owner.is_not(None)
+Index(
+    "lockgate_deliveries_leased",
+    deliveries.c.webhook,
+    sqlite_where=LEASED_DELIVERY,
+    postgresql_where=LEASED_DELIVERY,
 )
 Index("lockgate_deliveries_attempted", deliveries.c.attempted_at)
 

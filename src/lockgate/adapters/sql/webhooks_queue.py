@@ -15,7 +15,7 @@ from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import hold_name, skipping_held
 from lockgate.adapters.sql.leases import leased
 from lockgate.adapters.sql.store import SqlStore, SqlWork
-from lockgate.adapters.sql.tables import WAITING_DELIVERY, deliveries, outbox
+from lockgate.adapters.sql.tables import LEASED_DELIVERY, WAITING_DELIVERY, deliveries, outbox
 from lockgate.adapters.sql.webhooks import ACTIVE, LISTENERS, delivery_of, has_webhooks
 from lockgate.domain.promotion import Claim
 from lockgate.domain.webhooks import Delivery, DeliveryState, body_of, hears
@@ -47,7 +47,8 @@ class SqlDeliveries:
             if not rows:
                 return 0
             listeners = _listeners(connection)
-            new = [each for row in rows for each in self._for_each(row, listeners)]
+            now = self._store.now(connection)
+            new = [each for row in rows for each in self._for_each(row, listeners, now)]
             if new:
                 connection.execute(insert(deliveries), new)
             connection.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in rows])))
@@ -60,10 +61,12 @@ class SqlDeliveries:
             here = deliveries.c.webhook == webhook
             # one at a time for each receiver, whoever sends: what happened first is told first while nothing goes wrong
             hold_name(connection, f"webhook/{webhook}")
-            under_way = select(deliveries.c.id).where(here, WAITING_DELIVERY, deliveries.c.lease_until >= now).limit(1)
+            under_way = select(deliveries.c.id).where(here, LEASED_DELIVERY, deliveries.c.lease_until >= now).limit(1)
             if connection.execute(under_way).first() is not None:
                 return None
-            oldest = select(deliveries.c.id).where(here, *_free(now)).order_by(deliveries.c.id).limit(1)
+            oldest = (
+                select(deliveries.c.id).where(here, *_free(now)).order_by(deliveries.c.due_at, deliveries.c.id).limit(1)
+            )
             id = connection.execute(skipping_held(oldest)).scalar()
             if id is None:
                 return None
@@ -105,7 +108,9 @@ class SqlDeliveries:
         with self._store.changing() as work:
             return work.connection.execute(delete(deliveries).where(deliveries.c.id.in_(ids), *ended)).rowcount
 
-    def _for_each(self, row: Row[Any], listeners: dict[tuple[str, str], set[str]]) -> Iterator[dict[str, Any]]:
+    def _for_each(
+        self, row: Row[Any], listeners: dict[tuple[str, str], set[str]], now: datetime
+    ) -> Iterator[dict[str, Any]]:
         """A delivery of the event for each webhook that hears it. Without one the event was of interest to nobody."""
         hearing = [webhook for (workspace, webhook), patterns in listeners.items()
                    if workspace == row.workspace and hears(patterns, row.topic)]  # fmt: skip
@@ -122,7 +127,8 @@ class SqlDeliveries:
                 "body": body,
                 "state": DeliveryState.WAITING.value,
                 "created_at": row.created_at,
-                "due_at": row.created_at,
+                # who made the change may have a clock that is ahead of the database's
+                "due_at": min(row.created_at, now),
             }
 
 

@@ -13,6 +13,7 @@ depends_on = None
 # SQLite numbers rows by itself only in a column that is exactly INTEGER
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _WAITING = sa.text("state = 'waiting'")
+_LEASED = sa.text("lease_owner IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -61,8 +62,15 @@ def _deliveries() -> None:
     op.create_index(
         "lockgate_deliveries_due",
         "lockgate_deliveries",
-        ["webhook", "due_at"],
+        ["webhook", "due_at", "id"],
         sqlite_where=_WAITING,
         postgresql_where=_WAITING,
+    )
+    op.create_index(
+        "lockgate_deliveries_leased",
+        "lockgate_deliveries",
+        ["webhook"],
+        sqlite_where=_LEASED,
+        postgresql_where=_LEASED,
     )
     op.create_index("lockgate_deliveries_attempted", "lockgate_deliveries", ["attempted_at"])
