@@ -6,6 +6,7 @@ import subprocess
 import sys
 from enum import Enum
 
+from lockgate.adapters.sql import mlflow_indexes
 from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.schema import prepare
 
@@ -21,7 +22,7 @@ engine.dispose()
 
 
 class Template(Enum):
-    """Nothing; MLflow's tables, made by MLflow itself, and no row of the registry; those and Lockgate's."""
+    """Nothing; MLflow's tables, made by MLflow itself, without a row of the registry; those and Lockgate's tables."""
 
     EMPTY = "empty"
     MLFLOW = "mlflow"
@@ -46,4 +47,5 @@ def fill(template: Template, uri: str) -> None:
         case Template.READY:
             engine = make_engine(uri)
             prepare(engine)
+            mlflow_indexes.ensure(engine)
             engine.dispose()

@@ -52,8 +52,12 @@ COMPOSED = {
 
 
 @pytest.fixture
-def node(database: Database, tmp_path: Path) -> wiring.Node:
-    return wiring.Node(load({"home": tmp_path, "policy": None, "database": database.uri}), "test")
+def node(database: Database, tmp_path: Path) -> Iterator[wiring.Node]:
+    made = wiring.Node(load({"home": tmp_path, "policy": None, "database": database.uri}), "test")
+    yield made
+    made.store.engine.dispose()
+    if "reader" in vars(made):
+        made.reader.close()
 
 
 @pytest.fixture
