@@ -40,6 +40,10 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
+        route = known_routes.find(method, path)
+        if route is not None and route.router is None:
+            await self._app(scope, receive, send)
+            return
         told = f"{method} {path[:LONGEST_TOLD]}"
         match judge_route(method, path, self._opened):
             case Forbidden() as refusal:
@@ -50,7 +54,6 @@ class Gatekeeper:
             case Problem() as unknown:
                 await replies.problem(send, unknown)
             case None:
-                route = known_routes.find(method, path)
                 if route is not None and route.router is not None and route.changes is not Changes.NOTHING:
                     await anyio.to_thread.run_sync(self._called, route.router.value, told)
                 await self._app(scope, receive, send)
@@ -59,6 +62,8 @@ class Gatekeeper:
 def judge_route(method: str, path: str, opened: Collection[Router] = ()) -> Forbidden | Problem | None:
     """None when the route is open. Else why it is closed, or what is told of a route that nobody knows."""
     route = known_routes.find(method, path)
+    if route is not None and route.router is None:
+        return None
     router = known_routes.router_of(path) if route is None else route.router
     in_registry, path = known_routes.is_of_the_registry(path), path[:LONGEST_TOLD]
     if router is not None and router not in opened:
