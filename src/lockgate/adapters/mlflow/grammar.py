@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -84,7 +85,7 @@ def condition(kind: Kind, dialect: str, written: str) -> tuple[Condition, bool]:
 def parses(kind: Kind, written: str) -> bool:
     """Whether MLflow's parser takes the filter, whatever is said about it afterwards."""
     try:
-        _STOCK[kind].parse_search_filter(written)
+        _parsed(_STOCK[kind], written)
     except MlflowException:
         return False
     return True
@@ -93,12 +94,13 @@ def parses(kind: Kind, written: str) -> bool:
 @lru_cache(maxsize=256)
 def order(kind: Kind, written: tuple[str, ...]) -> tuple[By, ...]:
     """The fields to sort by; the last ones name a row. Raises MLflow's error for an order it refuses."""
-    if kind == "models":
-        clauses = SqlAlchemyStore._parse_search_registered_models_order_by(list(written))
-    else:
-        # MLflow's own default
-        wanted = list(written) or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
-        clauses = SqlAlchemyStore._parse_search_model_versions_order_by(wanted)
+    with _refusing(f"Invalid order_by clause '{', '.join(map(str, written))}'. Could not be parsed."):
+        if kind == "models":
+            clauses = SqlAlchemyStore._parse_search_registered_models_order_by(list(written))
+        else:
+            # MLflow's own default
+            wanted = list(written) or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
+            clauses = SqlAlchemyStore._parse_search_model_versions_order_by(wanted)
     return tuple(
         By(_FIELDS.get(clause.element.key, clause.element.key), clause.modifier is operators.asc_op)
         for clause in clauses
@@ -112,8 +114,25 @@ class _Ours(MlflowException):
         super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
+@contextmanager
+def _refusing(message: str) -> Iterator[None]:
+    """Whatever MLflow's parsers stumble over is refused: it would be answered with a page that says 500."""
+    try:
+        yield
+    except MlflowException:
+        raise
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, SyntaxError):
+        raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE) from None
+
+
+def _parsed(parser: Any, written: str) -> list[dict[str, Any]]:
+    with _refusing(f"Invalid filter '{written}'. Could not be parsed."):
+        found: list[dict[str, Any]] = parser.parse_search_filter(written)
+        return found
+
+
 def _stock(kind: Kind, dialect: str, written: str) -> tuple[Condition, bool]:
-    parsed = _STOCK[kind].parse_search_filter(written)
+    parsed = _parsed(_STOCK[kind], written)
     _check(kind, dialect, parsed)
     prompts = SqlAlchemyStore._is_querying_prompt(parsed)
     return Every(tuple(_compare(part) for part in parsed if prompts or not _of_prompts(part))), prompts
@@ -198,7 +217,7 @@ class _Parser:
             yield text
 
     def _comparison(self, text: str) -> Condition:
-        parsed = _OURS[self._kind].parse_search_filter(text)
+        parsed = _parsed(_OURS[self._kind], text)
         if len(parsed) != 1:
             raise MlflowException("")
         part = parsed[0]
