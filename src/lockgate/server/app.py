@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lockgate.config import Router
 from lockgate.domain.errors import BadInput, Forbidden
 from lockgate.server import identity
 from lockgate.server.problems import explain
@@ -49,7 +50,7 @@ def build(settings: Settings) -> App:
     node = wiring.Node(settings, "server")
     wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
     _tell_drift(node.ports)
-    inner = mlflow_app.load(settings.database)
+    inner = mlflow_app.load(settings.database, assistant=Router.ASSISTANT in settings.mlflow_routers)
     routes = Routes(_api(node, settings), _governed(inner, node.ports, settings))
     served = workspaces.Workspaces(reads.NativeReads(routes))
     # a million objects of MLflow's that live as long as the process: walking them costs pauses, and seconds at the stop

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 KEEP_ALIVE = 75  # seconds; clients keep their connections for a minute
 GRACE = 10  # seconds for requests under way when the server is told to stop
+# by it MLflow's assistant tells the containers of this server from those that an earlier one left behind
+BOOT = "_MLFLOW_SERVER_BOOT_ID"
 
 log = logging.getLogger("lockgate.server")
 
@@ -57,6 +61,7 @@ def serve(
     Raises Conflict when the port is taken, Unavailable (or the error itself) when what is behind it cannot be loaded.
     """
     logs.speak()
+    os.environ[BOOT] = uuid.uuid4().hex
     listener = listen(settings.host, settings.port)
     with contextlib.closing(listener), jobs.runner(settings):
         opened(listener.getsockname()[1])

@@ -66,7 +66,7 @@ OVERRIDES = [
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("past")
-    with server(folder, policy=POLICY, more={"LOCKGATE_MLFLOW_ROUTERS": "mcp, gateway"}) as ready:
+    with server(folder, policy=POLICY, more={"LOCKGATE_MLFLOW_ROUTERS": "mcp, gateway,assistant"}) as ready:
         yield ready
 
 
@@ -153,7 +153,7 @@ def test_a_route_of_nowhere_is_told_as_on_a_server_of_another_release(ask):
 
 
 def test_what_was_not_opened_is_off_and_says_how_it_is_opened(running, ask):
-    for target in ("/ajax-api/3.0/jobs/", "/ajax-api/3.0/mlflow/assistant/message"):
+    for target in ("/ajax-api/3.0/jobs/", "/ajax-api/3.0/mlflow/scorer/invoke"):
         status, answer = ask("POST", target, {})
         assert (status, "--mlflow-routers" in answer["message"]) == (403, True)
         assert _record(running)[0]["action"] == "access:refused"
@@ -163,7 +163,8 @@ def test_a_call_through_an_opened_router_is_on_the_record_as_its_callers(running
     ann = {"X-Lockgate-User": "ann"}
     status, made = ask("POST", "/api/3.0/mlflow/mcp-servers", {"name": "com.example/tools"}, ann)
     assert (status, made["name"]) == (200, "com.example/tools")
-    assert ask("GET", "/api/3.0/mlflow/gateway/endpoints/list")[0] == 200
+    for read in ("/api/3.0/mlflow/gateway/endpoints/list", "/ajax-api/3.0/mlflow/assistant/config"):
+        assert ask("GET", read)[0] == 200
     [entry] = [entry for entry in _record(running) if entry["action"] == "router:called"]
     assert entry["who"]["name"] == "ann"
     assert entry["detail"] == {"router": "mcp", "asked": "POST /api/3.0/mlflow/mcp-servers"}

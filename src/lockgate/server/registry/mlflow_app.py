@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -19,13 +20,20 @@ for _name in ("mlflow", "mlflow.server", "mlflow.store", "alembic"):
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def load(database: str) -> Any:
+def load(database: str, *, assistant: bool = False) -> Any:
     """MLflow's ASGI application on its opened stores. The registry must be governed before.
 
-    Its lifespan is not for us to run: it only looks after the assistant, which is off.
+    Its lifespan only takes away what an assistant of an earlier server left behind, so it is run when there is one.
     """
     handlers.initialize_backend_stores(
         backend_store_uri=database, registry_store_uri=database, default_artifact_root=ARTIFACT_ROOT
     )
     graphql.close_mutations(flask_app)
+    if assistant:
+        asyncio.run(_tidy())
     return app
+
+
+async def _tidy() -> None:
+    async with app.router.lifespan_context(app):
+        pass
