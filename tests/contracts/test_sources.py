@@ -132,6 +132,18 @@ def test_a_location_by_the_name_of_a_run_is_where_the_run_keeps_its_files(store:
     assert found.location == "mlflow-artifacts:/1/r1/artifacts/model"
 
 
+def test_the_place_of_another_workspaces_version_is_in_that_workspaces_folder(store: SqlStore, mlflow: Mlflow) -> None:
+    mlflow.model("fraud")
+    mlflow.version("fraud", 1, location=PLACE)
+    for table in ("registered_models", "model_versions"):
+        mlflow._run(f"UPDATE {table} SET workspace = 'team'")
+    with store.within("team"), store.writing("fraud") as work:
+        work.versions.register(FRAUD_1, ANN, T0)
+
+    assert holder(store, PLACE) is None
+    assert holder(store, PLACE.replace(":/1", ":/workspaces/team/1")) == Held(FRAUD_1, "team")
+
+
 def test_versions_registered_past_lockgate_are_found_once(store: SqlStore, mlflow: Mlflow) -> None:
     mlflow.model("fraud")
     mlflow.version("fraud", 1, location=PLACE)

@@ -66,4 +66,4 @@ class Sources(Protocol):
         """Whether a version was registered past Lockgate, so that its place is not noted yet."""
 
     def adopt(self) -> int:
-        """Note the places of up to a thousand of those; how many there were."""
+        """Note the places of many of those; how many there were."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, or_, select, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_or_replace
@@ -16,7 +16,7 @@ from lockgate.domain.versions import VersionRef
 from lockgate.usecases.artifact_ports import Held
 
 _RUNS = re.compile(r"^runs:/{1,3}(?P<run>[0-9a-zA-Z_-]{1,32})/?(?P<path>.*)$", re.DOTALL)
-_AT_ONCE = 1_000
+_AT_ONCE = 20_000
 
 
 class SqlSources:
@@ -40,10 +40,8 @@ class SqlSources:
 
     def put(self, ref: VersionRef) -> None:
         """Note the place of a version that MLflow's row names. Already there is no error."""
-        table = mlflow.model_versions.c
-        here = (table.workspace == self._workspace, table.name == ref.model, table.version == ref.version)
-        for row in self._connection.execute(_FOUND.where(*here)):
-            self._put(row)
+        here = {"in": self._workspace, "of": ref.model, "number": ref.version}
+        self._put(self._connection.execute(_ONE, here).all())
 
     def rename(self, old: str, new: str) -> None:
         """A model's rows go along with its name."""
@@ -57,17 +55,20 @@ class SqlSources:
 
     def adopt(self) -> int:
         rows = self._connection.execute(_MISSING.limit(_AT_ONCE)).all()
-        for row in rows:
-            self._put(row)
+        self._put(rows)
         return len(rows)
 
-    def _put(self, row: Any) -> None:
+    def _put(self, rows: Sequence[Any]) -> None:
+        if rows:
+            # a row may be left over from a model of that name that was deleted
+            write = insert_or_replace(self._connection, sources, "place")
+            self._connection.execute(write, [self._row(row) for row in rows])
+
+    def _row(self, row: Any) -> dict[str, Any]:
         place = place_of(resolved(self._connection, row.storage_location or row.source or "", row.workspace))
         # a version of nothing has a row as well, so that it is not looked at again
         kept = place if place is not None and is_one_versions(place) else ""
-        values = {"workspace": row.workspace, "name": row.name, "version": row.version, "place": kept}
-        # a row may be left over from a model of that name that was deleted
-        self._connection.execute(insert_or_replace(self._connection, sources, "place"), values)
+        return {"workspace": row.workspace, "name": row.name, "version": row.version, "place": kept}
 
     def _first(self, here: ColumnElement[bool]) -> Held | None:
         table = mlflow.model_versions.c
@@ -92,6 +93,10 @@ def _same(ours: Any, theirs: Any) -> ColumnElement[bool]:
 
 _THEIRS = mlflow.model_versions.c
 _FOUND = select(_THEIRS.workspace, _THEIRS.name, _THEIRS.version, _THEIRS.storage_location, _THEIRS.source)
+# made once: making a statement takes longer than running it
+_ONE = _FOUND.where(
+    _THEIRS.workspace == bindparam("in"), _THEIRS.name == bindparam("of"), _THEIRS.version == bindparam("number")
+)
 _MISSING = _FOUND.where(
     ~exists().where(_same(sources.c, _THEIRS)), _THEIRS.current_stage.is_distinct_from(mlflow.DELETED)
 )
