@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.databases import postgres as postgres_of_the_run
-from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, PostgresBackend, SqliteBackend
+from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, NewDatabase, PostgresBackend, SqliteBackend
 from tests.databases.postgres import Postgres
 from tests.databases.reuse import Shelf
 
@@ -38,6 +38,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of processes run on SQLite; those marked with `both_databases` on PostgreSQL too, `long` ones if asked."""
+    if "database_kind" not in metafunc.fixturenames:
+        return
+    marked = metafunc.definition.get_closest_marker("both_databases")
+    marks = [pytest.mark.long] if marked and marked.kwargs.get("long") else []
+    kinds = [SQLITE, pytest.param(POSTGRESQL, marks=marks)] if marked else [SQLITE]
+    metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +89,22 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def database(backend: Backend) -> Database:
     """A database with MLflow's tables and Lockgate's, and nothing in them: `database.uri`, `database.engine`."""
     return backend.fresh()
+
+
+@pytest.fixture(scope="session")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database the processes of a test have."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """`new_database(database_kind)`: what to tell a new node of that kind; None is the file in its home."""
+
+    def new(kind: str) -> str | None:
+        if kind == SQLITE:
+            return None
+        postgres: Postgres = request.getfixturevalue("postgres")
+        return postgres.fresh()
+
+    return new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from collections.abc import Callable
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.databases.reuse import Shelf
 from tests.databases.templates import Template, fill
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+# what to tell a new process of that kind; None is the file in its home
+NewDatabase = Callable[[str], "str | None"]
 # marks of tests about one of the two, which would otherwise run on both
 on_sqlite = pytest.mark.parametrize("backend", [SQLITE], indirect=True)
 on_postgresql = pytest.mark.parametrize("backend", [POSTGRESQL], indirect=True)

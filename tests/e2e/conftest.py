@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from tests.databases.backends import POSTGRESQL, SQLITE
-from tests.databases.postgres import Postgres
+from tests.databases.backends import NewDatabase
 
 READY_LIMIT = 90.0
 STOP_LIMIT = 60.0
@@ -52,9 +51,6 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment without the settings of whoever runs the tests."""
     told = {k: v for k, v in os.environ.items() if not k.startswith(("LOCKGATE_", "MLFLOW_")) and k != "COLUMNS"}
     return {**told, "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
-
-
-NewDatabase = Callable[[str], "str | None"]
 
 
 def _three() -> tuple[int, int, int]:
@@ -211,39 +207,10 @@ def node_in(folder: Path, policy: str | None = None, database: str | None = None
         node.end()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked with `both_databases` on PostgreSQL too; with `long` there only where long tests are run."""
-    if "kind" not in metafunc.fixturenames:
-        return
-    marked = metafunc.definition.get_closest_marker("both_databases")
-    marks = [pytest.mark.long] if marked and marked.kwargs.get("long") else []
-    kinds = [SQLITE, pytest.param(POSTGRESQL, marks=marks)] if marked else [SQLITE]
-    metafunc.parametrize("kind", kinds, indirect=True, scope="session")
-
-
-@pytest.fixture(scope="session")
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which database a test's node has."""
-    return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def new_database(request: pytest.FixtureRequest) -> NewDatabase:
-    """`new_database(kind)`: what to tell a new node of that kind; None is the file in its home."""
-
-    def new(kind: str) -> str | None:
-        if kind == SQLITE:
-            return None
-        postgres: Postgres = request.getfixturevalue("postgres")
-        return postgres.fresh()
-
-    return new
-
-
 @pytest.fixture
-def node(tmp_path: Path, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def node(tmp_path: Path, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A home of the test's own, nothing started: `node.start()` does that."""
-    with node_in(tmp_path, database=new_database(kind)) as made:
+    with node_in(tmp_path, database=new_database(database_kind)) as made:
         yield made
 
 
@@ -266,15 +233,15 @@ def shared_node(
 
 
 @pytest.fixture
-def running(shared_node: Callable[[str, str | None], Node], kind: str) -> Node:
+def running(shared_node: Callable[[str, str | None], Node], database_kind: str) -> Node:
     """A node with its defaults (no policy file) for the whole session; tests share it and leave it running."""
-    return shared_node(kind, None)
+    return shared_node(database_kind, None)
 
 
 @pytest.fixture
-def enforcing(shared_node: Callable[[str, str | None], Node], kind: str) -> Node:
+def enforcing(shared_node: Callable[[str, str | None], Node], database_kind: str) -> Node:
     """As `running`, under a small policy that is enforced: metrics, tags, a few seconds in Staging, one approval."""
-    return shared_node(kind, ENFORCING)
+    return shared_node(database_kind, ENFORCING)
 
 
 ENFORCING = """\

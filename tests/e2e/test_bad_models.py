@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from lockgate import Lockgate
 from lockgate.sdk.errors import Conflict, Failed, Refused
 from lockgate.wire.shapes import Endpoint, Gate, Validation
-from tests.e2e.conftest import NewDatabase, Node, node_in, until
+from tests.databases.backends import NewDatabase
+from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.load import Load
 from tests.e2e.models import Logged, body, files, flowers, log_constant, log_iris, register_again
 
@@ -39,12 +40,12 @@ HANGS = "time.sleep(3600)"
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def strict(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node that enforces its rules and knows a file with sample rows."""
     folder = tmp_path_factory.mktemp("strict")
     rows = folder / "rows.csv"
     flowers().head(5).to_csv(rows, index=False)
-    with node_in(folder, f"{POLICY}validation: {{sample: {rows}}}\n", new_database(kind)) as made:
+    with node_in(folder, f"{POLICY}validation: {{sample: {rows}}}\n", new_database(database_kind)) as made:
         yield made.start()
 
 

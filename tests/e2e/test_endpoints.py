@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from lockgate import Lockgate
 from lockgate.wire.shapes import Endpoint
-from tests.e2e.conftest import NewDatabase, Node, node_in, until
+from tests.databases.backends import NewDatabase
+from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.load import ask
 from tests.e2e.models import Logged, body, log_iris, register_again
 
@@ -24,8 +25,8 @@ ROSES, LILIES = "roses", "wild lilies"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
-    with node_in(tmp_path_factory.mktemp("endpoints"), POLICY, new_database(kind)) as made:
+def home(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
+    with node_in(tmp_path_factory.mktemp("endpoints"), POLICY, new_database(database_kind)) as made:
         yield made.start()
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from lockgate import Lockgate
 from lockgate.sdk.errors import NotFound, Unreachable
+from tests.databases.backends import NewDatabase
 from tests.e2e import models
-from tests.e2e.conftest import NewDatabase, Node, node_in, until
+from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.load import Load, ask
 from tests.e2e.models import Logged
 
@@ -31,9 +32,9 @@ ALL_BUT_WORKERS = ("agent", "controller", "server", "up")  # `up` last: it start
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def home(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node under a policy that lets a version go to Production at once, where version after version serves."""
-    with node_in(tmp_path_factory.mktemp("kills"), POLICY, new_database(kind)) as made:
+    with node_in(tmp_path_factory.mktemp("kills"), POLICY, new_database(database_kind)) as made:
         yield made.start()
 
 
@@ -187,9 +188,9 @@ def test_a_serving_worker_that_is_killed_is_started_again_and_answers(home: Node
 
 
 def test_with_everything_but_the_workers_killed_endpoints_answer_and_the_next_up_goes_on(
-    tmp_path: Path, kind: str, new_database: NewDatabase
+    tmp_path: Path, database_kind: str, new_database: NewDatabase
 ) -> None:
-    with node_in(tmp_path, POLICY, new_database(kind)) as node:
+    with node_in(tmp_path, POLICY, new_database(database_kind)) as node:
         node.start()
         port, green = blue(node), next_version(node, "killed", LOADS_FOR)
         serving = pids_behind(node, served(node, "killed").release)

@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lockgate import Lockgate
-from tests.e2e.conftest import NewDatabase, Node, node_in, until
+from tests.databases.backends import NewDatabase
+from tests.e2e.conftest import Node, node_in, until
 from tests.e2e.models import Logged, log_constant, log_sleeper, register_again
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases]
@@ -39,9 +40,9 @@ print(version.current_stage)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def home(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node that asks nothing of a version, serves no racer, and lets a client's transition wait for a second."""
-    with node_in(tmp_path_factory.mktemp("races"), POLICY, new_database(kind)) as made:
+    with node_in(tmp_path_factory.mktemp("races"), POLICY, new_database(database_kind)) as made:
         made.settings = {"LOCKGATE_TRANSITION_WAIT": "1"}
         yield made.start()
 

@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lockgate import Lockgate
-from tests.e2e.conftest import NewDatabase, Node, node_in
+from tests.databases.backends import NewDatabase
+from tests.e2e.conftest import Node, node_in
 from tests.e2e.models import Logged, log_forest, register_again
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases(long=True)]
@@ -22,9 +23,9 @@ FLOWER = {"dataframe_split": {"columns": ["0", "1", "2", "3"], "data": [[5.1, 3.
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def home(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node without a policy file and with nothing in it: the first model gets the environments' own ports."""
-    with node_in(tmp_path_factory.mktemp("scripts"), None, new_database(kind)) as made:
+    with node_in(tmp_path_factory.mktemp("scripts"), None, new_database(database_kind)) as made:
         yield made.start()
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import NewDatabase, Node, node_in
-from tests.integration.webhooks.receiver import Got, Receiver, receiver, until
-from tests.integration.webhooks.test_sending import verify_as_mlflow_says
+from tests.databases.backends import NewDatabase
+from tests.e2e.conftest import Node, node_in
+from tests.integration.webhooks.receiver import Got, Receiver, receiver, until, verify_as_mlflow_says
 
 pytestmark = pytest.mark.both_databases(long=True)
 
@@ -26,9 +26,9 @@ MLFLOWS = [
 
 
 @pytest.fixture(scope="module")
-def hooked(tmp_path_factory: pytest.TempPathFactory, kind: str, new_database: NewDatabase) -> Iterator[Node]:
+def hooked(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Node]:
     """A node of two server processes that may call addresses inside; attempts are short, so that leases are."""
-    with node_in(tmp_path_factory.mktemp("hooked"), database=new_database(kind)) as node:
+    with node_in(tmp_path_factory.mktemp("hooked"), database=new_database(database_kind)) as node:
         node.settings |= {
             "LOCKGATE_WORKERS": "2",
             "LOCKGATE_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
@@ -151,6 +151,7 @@ def test_a_controller_killed_after_sending_sends_again_under_the_same_id(hooked:
     os.kill(killed, signal.SIGKILL)
     answer.set()
     hook.until(lambda got: len(got) == 2)
+    assert hook.got[0].body["data"] == {"name": "arson", "tags": {}, "description": ""}
     assert hooked.pid("controller") not in (0, killed)
     assert hook.got[0].id == hook.got[1].id
     assert hook.got[0].raw == hook.got[1].raw

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.databases.backends import NewDatabase
 from tests.integration.registry.servers import Running, server
 
 POLICY = """
@@ -25,8 +26,10 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with server(tmp_path_factory.mktemp("governed"), policy=POLICY) as ready:
+def running(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Running]:
+    database = new_database(database_kind)
+    more = {"LOCKGATE_DATABASE": database} if database else {}
+    with server(tmp_path_factory.mktemp("governed"), policy=POLICY, more=more) as ready:
         yield ready
 
 

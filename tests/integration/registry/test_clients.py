@@ -12,6 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from tests.integration.registry.conftest import add_version
 
+pytestmark = pytest.mark.both_databases
+
 
 def _record(running, **asked):
     answer = requests.get(f"{running.url}/api/lockgate/v1/audit", params={"limit": 100, **asked}, timeout=30)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import json
 import threading
 import time
@@ -99,6 +102,17 @@ def receiver() -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def verify_as_mlflow_says(got: Got, secret: str) -> bool:
+    """What MLflow's documentation tells receivers to do."""
+    timestamp, delivery = got.headers["x-mlflow-timestamp"], got.headers["x-mlflow-delivery-id"]
+    if abs(time.time() - int(timestamp)) > 300:
+        return False
+    version, _, given = got.headers["x-mlflow-signature"].partition(",")
+    signed = f"{delivery}.{timestamp}.{got.raw.decode('utf-8')}".encode()
+    expected = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+    return version == "v1" and hmac.compare_digest(given, expected)
 
 
 def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import hmac
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from lockgate.adapters.webhooks.sender import HttpSender
 from lockgate.usecases.webhook_ports import Target
-from tests.integration.webhooks.receiver import Got, Receiver
+from tests.integration.webhooks.receiver import Receiver, verify_as_mlflow_says
 
 KEY = Fernet.generate_key().decode()
 SECRET = "a secret of some length"
@@ -36,17 +33,6 @@ def sending(*, timeout: float = 20.0, private: bool = True, key: str = KEY) -> I
 
 def target(url: str, secret: str | None = SECRET) -> Target:
     return Target(url, None if secret is None else Fernet(KEY).encrypt(secret.encode()).decode(), True)
-
-
-def verify_as_mlflow_says(got: Got, secret: str) -> bool:
-    """What MLflow's documentation tells receivers to do."""
-    timestamp, delivery = got.headers["x-mlflow-timestamp"], got.headers["x-mlflow-delivery-id"]
-    if abs(time.time() - int(timestamp)) > 300:
-        return False
-    version, _, given = got.headers["x-mlflow-signature"].partition(",")
-    signed = f"{delivery}.{timestamp}.{got.raw.decode('utf-8')}".encode()
-    expected = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
-    return version == "v1" and hmac.compare_digest(given, expected)
 
 
 def test_a_receiver_written_for_mlflow_verifies_what_it_gets(hook: Receiver) -> None:
