@@ -7,12 +7,17 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lockgate.adapters.artifacts.blobs import Blobs
 from lockgate.adapters.artifacts.pinned import PinnedArtifacts
 from lockgate.adapters.artifacts.reading import Limits
 from lockgate.domain.errors import BadInput, Unavailable, Unreadable
@@ -210,6 +215,109 @@ def test_what_is_no_plain_file_is_refused_and_named(
     with pytest.raises(Unreadable, match=because):
         artifacts.pin(LOCATION)
 
+    assert leftovers(tmp_path) == []
+
+
+def appended_to(source: Path) -> None:
+    with (source / "model.skops").open("ab") as file:
+        file.write(b"x")
+
+
+def edited_in_place(source: Path) -> None:
+    before = (source / "model.skops").stat()
+    with (source / "model.skops").open("r+b") as file:
+        file.seek(before.st_size - 1)
+        file.write(os.urandom(1))
+    # as whoever wants to hide it would
+    os.utime(source / "model.skops", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(source: Path) -> None:
+    (source / "new").write_bytes(os.urandom(100))
+    (source / "new").rename(source / "model.skops")
+
+
+def added(source: Path) -> None:
+    (source / f"more-{time.monotonic_ns()}").touch()
+
+
+@pytest.mark.parametrize("write", [appended_to, edited_in_place, replaced, added])
+def test_what_is_written_while_it_is_read_is_refused(
+    artifacts: PinnedArtifacts, source: Path, tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    done = threading.Event()
+
+    def keep_writing() -> None:
+        while not done.is_set():
+            write(source)
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        with pytest.raises(Unreadable, match="changed while they were read: ") as refused:
+            artifacts.pin(LOCATION)
+    finally:
+        done.set()
+        writer.join()
+
+    assert "Wait until whoever writes there is done" in refused.value.hint
+    assert leftovers(tmp_path) == []
+    assert not list((tmp_path / "home" / "cache").glob("sha256-*"))
+    assert artifacts.pin(LOCATION).files
+
+
+def test_a_version_that_shares_files_with_another_costs_only_its_own(
+    artifacts: PinnedArtifacts, source: Path, root: Path, tmp_path: Path
+) -> None:
+    first = artifacts.pin(LOCATION)
+    shutil.copytree(source, root / "0" / "models" / "m-2" / "artifacts")
+    (root / "0" / "models" / "m-2" / "artifacts" / "MLmodel").write_text("flavors: {new: {}}\n")
+
+    second = artifacts.pin("mlflow-artifacts:/0/models/m-2/artifacts")
+
+    shared = [(artifacts.folder(manifest.digest) / "model.skops").stat().st_ino for manifest in (first, second)]
+    assert first.digest != second.digest
+    assert shared[0] == shared[1]
+
+
+def test_files_that_no_copy_uses_go_after_a_day(artifacts: PinnedArtifacts, source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "home" / "cache"
+    manifest = artifacts.pin(LOCATION)
+    blobs = Blobs(cache)
+    unused = blobs.take("x", lambda _offset: iter([b"nobody's"]), None)
+    (cache / "incoming" / "half").write_bytes(b"ha")
+
+    def sweep(*, later: float) -> None:
+        (cache / "incoming" / ".swept").unlink(missing_ok=True)
+        blobs.sweep(at=time.time() + later)
+
+    sweep(later=0)
+    assert blobs.path(unused.sha256).exists()
+
+    sweep(later=25 * 3600)
+    assert not blobs.path(unused.sha256).exists()
+    assert not (cache / "incoming" / "half").exists()
+    assert all(blobs.path(file.sha256).exists() for file in manifest.files)
+
+
+def test_a_full_disk_is_told_with_what_is_left_and_leaves_nothing_half_made(source: Path, tmp_path: Path) -> None:
+    # a limit on the size of files stands for the end of the disk: it is met in the middle of one, too
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from lockgate.adapters.artifacts.pinned import PinnedArtifacts\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "try:\n"
+        f"    PinnedArtifacts(sys.argv[1], Path(sys.argv[2])).pin({LOCATION!r})\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    told = [str(tmp_path / "store"), str(tmp_path / "home" / "cache")]
+    done = subprocess.run([sys.executable, "-c", script, *told], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.startswith(f"Unavailable There is no room for the artifacts at {LOCATION}: they need more, and ")
+    assert "bytes left. Make room there, then try again" in done.stdout
     assert leftovers(tmp_path) == []
 
 

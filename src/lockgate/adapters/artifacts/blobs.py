@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from io import BufferedRandom, BufferedReader
@@ -69,14 +68,17 @@ class Blobs:
             self._publish(incoming, file, taken)
         return taken
 
-    def sweep(self) -> None:
-        """Once a day: remove whole files that no copy uses any more, and what was left half-read a day ago."""
+    def sweep(self, at: float) -> None:
+        """Once a day: remove whole files that no copy uses any more, and what was left half-read a day ago.
+
+        `at` is the time, in seconds since 1970.
+        """
         swept = self._incoming / ".swept"
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - swept.stat().st_mtime < _ABANDONED_AFTER_SECONDS:
+            if at - swept.stat().st_mtime < _ABANDONED_AFTER_SECONDS:
                 return
         swept.touch()
-        old = time.time() - _ABANDONED_AFTER_SECONDS
+        old = at - _ABANDONED_AFTER_SECONDS
         for file in (*self._incoming.iterdir(), *self._whole.glob("*/*")):
             with contextlib.suppress(FileNotFoundError):
                 found = file.stat()

@@ -146,7 +146,7 @@ class PinnedArtifacts:
                     continue
                 if age > _ABANDONED_AFTER_SECONDS:
                     _remove(entry)
-        self._blobs.sweep()
+        self._blobs.sweep(time.time())
 
 
 _NO_LIMITS = Limits(files=1 << 40, bytes=1 << 62)

@@ -45,7 +45,7 @@ class Tree:
             for path, file in self._files(folder, "", 0):
                 seen[path] = stamp = _stamp(file)
                 count.add(stamp[2])
-                pinned.append(self._read(path, file, sink))
+                pinned.append(self._read(path, file, stamp[2], sink))
                 if self.watched and _stamp(file) != stamp:
                     raise changed(self.told, path)
             if self.watched:
@@ -122,11 +122,14 @@ class Tree:
             return changed(self.told, path or name)
         return self._unreadable(f"cannot be read: {error.strerror} ({path or name})")
 
-    def _read(self, path: str, file: int, sink: Sink) -> PinnedFile:
+    def _read(self, path: str, file: int, size: int, sink: Sink) -> PinnedFile:
         def chunks(offset: int) -> Iterator[bytes]:
             try:
                 os.lseek(file, offset, os.SEEK_SET)
                 while chunk := os.read(file, CHUNK):
+                    offset += len(chunk)
+                    if offset > size:  # it could grow for ever
+                        raise changed(self.told, path)
                     yield chunk
             except OSError as error:
                 raise self._unreadable(f"cannot be read: {error.strerror} ({path})") from None
