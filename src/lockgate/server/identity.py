@@ -23,6 +23,7 @@ DOORS = frozenset({"api", "cli", "sdk"})
 _NOBODY = Who(ANONYMOUS)
 CALLER: ContextVar[Who] = ContextVar("caller", default=_NOBODY)
 _USER = USER_HEADER.lower().encode()
+_UNNAMED = {via: Who(ANONYMOUS, via=via) for via in (*DOORS, "mlflow")}
 _VIA = VIA_HEADER.lower().encode()
 
 
@@ -56,9 +57,16 @@ def claimed(scope: Scope) -> Who:
     MLflow's clients send the second from MLFLOW_TRACKING_USERNAME. Our own header is percent-encoded UTF-8.
     Raises BadInput when a name is malformed, or the two disagree.
     """
-    raw = replies.header(scope, _USER)
+    raw = authorization = None
+    for key, value in scope["headers"]:  # one walk: every request pays for it
+        if key == _USER:
+            raw = value if raw is None else raw
+        elif key == b"authorization":
+            authorization = value if authorization is None else authorization
+    if not raw and authorization is None:
+        return _UNNAMED[_via(scope)]
     names = [_name(unquote_to_bytes(raw))] if raw else []
-    names += [_name(user)] if (user := _basic_user(replies.header(scope, b"authorization"))) else []
+    names += [_name(user)] if (user := _basic_user(authorization)) else []
     if len(set(names)) > 1:
         said = f"The request claims two names: {names[0]!r} in {USER_HEADER}, and the user name {names[1]!r}."
         raise BadInput(said, hint="Send one of them.")

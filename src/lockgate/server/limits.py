@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from lockgate.server import replies
@@ -16,6 +17,8 @@ from lockgate.server.replies import App, Message, Receive, Scope, Send
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # whatever has another name may change something
 FORWARDED = re.compile(rb"^(forwarded|x-forwarded-.+|x-real-ip|x-original-.+)$")
+_F_OR_X = frozenset({b"f", b"x"})  # how each of those begins
+_OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ARTIFACT_UPLOAD = re.compile(r"^/(ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
 BODY_LIMIT = 10 * 1024 * 1024
@@ -41,22 +44,28 @@ class Doors:
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Problem | None:
-        hosts = [value.decode("latin-1") for key, value in scope["headers"] if key == b"host"]
-        if len(hosts) != 1 or bare_host(hosts[0]) not in self._hosts:
-            seen = ", ".join(hosts)[:200] or "none"
+        # one walk through the headers: every request pays for it
+        hosts: list[bytes] = []
+        origin = forwarded = None
+        for key, value in scope["headers"]:
+            if key == b"host":
+                hosts.append(value)
+            elif key == b"origin":
+                origin = value if origin is None else origin
+            elif key[:1] in _F_OR_X and FORWARDED.match(key):
+                forwarded = key if forwarded is None else forwarded
+        if len(hosts) != 1 or _named(hosts[0]) not in self._hosts:
+            seen = ", ".join(host.decode("latin-1") for host in hosts)[:200] or "none"
             known = ", ".join(sorted(self._hosts))
             return Problem(403, "PERMISSION_DENIED", f"The Host header names {seen!r}. This server answers to {known}.")
-        for key, _ in scope["headers"]:
-            if FORWARDED.match(key):
-                name = key.decode("latin-1")
-                return Problem(
-                    400,
-                    "INVALID_PARAMETER_VALUE",
-                    f"The request carries {name}: it came through a proxy, and this server "
-                    "trusts none while it has no users. Connect to it directly, or have the proxy drop that header.",
-                )
-        origin = replies.header(scope, b"origin")
-        if scope["method"] not in SAFE and origin is not None and not _same_origin(origin.decode("latin-1"), hosts[0]):
+        if forwarded is not None:
+            return Problem(
+                400,
+                "INVALID_PARAMETER_VALUE",
+                f"The request carries {forwarded.decode('latin-1')}: it came through a proxy, and this server "
+                "trusts none while it has no users. Connect to it directly, or have the proxy drop that header.",
+            )
+        if origin is not None and scope["method"] not in SAFE and not _same_origin(origin, hosts[0]):
             page = origin.decode("latin-1")[:200]
             return Problem(403, "PERMISSION_DENIED", f"A page of {page!r} may not change anything here.")
         return None
@@ -74,8 +83,11 @@ class Size:
         self._idle = idle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _has_no_body(scope):
+            await self._app(scope, receive, send)  # there is nothing to wait for
+            return
         patient = self._patient(receive)
-        if _has_no_body(scope) or (scope["method"] == "PUT" and ARTIFACT_UPLOAD.match(scope["path"])):
+        if scope["method"] == "PUT" and ARTIFACT_UPLOAD.match(scope["path"]):
             await self._app(scope, patient, send)
             return
         length = replies.header(scope, b"content-length")
@@ -139,7 +151,12 @@ def _has_no_body(scope: Scope) -> bool:
     # a GET with a body is read like any other request with one
     if scope["method"] not in SAFE:
         return False
-    return all(key not in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
+    return _OF_BODIES.isdisjoint([key for key, _ in scope["headers"]])
+
+
+@lru_cache(maxsize=256)
+def _named(host: bytes) -> str:
+    return bare_host(host.decode("latin-1"))
 
 
 def _is_wildcard(host: str) -> bool:
@@ -149,8 +166,8 @@ def _is_wildcard(host: str) -> bool:
         return False
 
 
-def _same_origin(origin: str, host: str) -> bool:
-    return urlsplit(origin).netloc.lower() == host.strip().lower()
+def _same_origin(origin: bytes, host: bytes) -> bool:
+    return urlsplit(origin.decode("latin-1")).netloc.lower() == host.decode("latin-1").strip().lower()
 
 
 def _replayed(messages: deque[Message], receive: Receive) -> Receive:
