@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.cli import identity, leftovers
-from lockgate.cli.children import environment
+from lockgate.cli.children import environment, without_keys
 from lockgate.cli.home import Home
 from lockgate.cli.identity import Identity
 from lockgate.domain.errors import BadInput, Conflict
@@ -110,3 +110,10 @@ def test_a_child_sees_no_secret_it_has_no_use_for() -> None:
     assert environment(told, {"LOCKGATE_USER": "ana"}) == {
         "PATH": "/bin", "LC_ALL": "C", "LOCKGATE_HOME": "/h", "LOCKGATE_USER": "ana",
     }  # fmt: skip
+
+
+def test_the_agent_is_told_no_key_of_the_artifact_store() -> None:
+    keys = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"]
+    told = {**dict.fromkeys([*keys, "MLFLOW_S3_ENDPOINT_URL"], "x"), "PATH": "/bin", "LOCKGATE_HOME": "/srv"}
+
+    assert without_keys(told) == {"PATH": "/bin", "LOCKGATE_HOME": "/srv"}
