@@ -83,7 +83,7 @@ class Size:
         self._idle = idle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _has_no_body(scope):
+        if has_no_body(scope):
             await self._app(scope, receive, send)  # there is nothing to wait for
             return
         patient = self._patient(receive)
@@ -139,24 +139,19 @@ class Size:
                 return messages
 
 
+def has_no_body(scope: Scope) -> bool:
+    """Whether nothing follows the head of the request. A GET may carry a body, and is then read like any other."""
+    if scope["method"] not in SAFE:
+        return False
+    return all(key not in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
+
+
 def bare_host(written: str) -> str:
     """The host of `localhost:5000`, `[::1]:5000` or `LOCALHOST`, in lower case and without port or brackets."""
     host = written.strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]
-
-
-def _has_no_body(scope: Scope) -> bool:
-    # a GET with a body is read like any other request with one
-    if scope["method"] not in SAFE:
-        return False
-    return _OF_BODIES.isdisjoint([key for key, _ in scope["headers"]])
-
-
-@lru_cache(maxsize=256)
-def _named(host: bytes) -> str:
-    return bare_host(host.decode("latin-1"))
 
 
 def _is_wildcard(host: str) -> bool:

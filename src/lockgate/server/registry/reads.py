@@ -19,6 +19,7 @@ from mlflow.server import handlers
 
 from lockgate.domain.errors import LockgateError
 from lockgate.server import replies
+from lockgate.server.limits import has_no_body
 from lockgate.server.problems import explain
 from lockgate.server.registry import answers
 from lockgate.server.registry.requests import PREFIXES, entire_body, replayed
@@ -66,8 +67,9 @@ class NativeReads:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         if method == "GET" and (read := self._gets.get(path)) is not None:
-            # a page of another origin is told by MLflow whether it may read the answer
-            if replies.header(scope, b"origin") is None:
+            # a page of another origin is told by MLflow whether it may read the answer; without a query MLflow reads
+            # the body of a GET
+            if replies.header(scope, b"origin") is None and (scope["query_string"].strip(b"&") or has_no_body(scope)):
                 try:
                     await self._answer(read, _asked(scope["query_string"]), send)
                     return
