@@ -32,7 +32,9 @@ class Registry:
             self._session.headers["X-MLFLOW-WORKSPACE"] = workspace
 
     def call(self, method, path, *, api="2.0", **body):
-        told = {"params": body} if method in ("GET", "DELETE") and path != "registered-models/delete" else {"json": body}
+        told = (
+            {"params": body} if method in ("GET", "DELETE") and path != "registered-models/delete" else {"json": body}
+        )
         url = f"{self._url}/api/{api}/mlflow/{path}"
         return self._session.request(method, url, timeout=LIMIT, **told)
 
@@ -78,9 +80,7 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    with server(
-        tmp_path_factory.mktemp("workspaces"), policy=POLICY, more={"LOCKGATE_WORKSPACES": "true"}
-    ) as running:
+    with server(tmp_path_factory.mktemp("workspaces"), policy=POLICY, more={"LOCKGATE_WORKSPACES": "true"}) as running:
         for name in ("team-a", "team-b"):
             Registry(running).call("POST", "workspaces", api="3.0", name=name).raise_for_status()
         yield running
