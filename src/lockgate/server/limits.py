@@ -143,7 +143,7 @@ def has_no_body(scope: Scope) -> bool:
     """Whether nothing follows the head of the request. A GET may carry a body, and is then read like any other."""
     if scope["method"] not in SAFE:
         return False
-    return all(key not in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
+    return _OF_BODIES.isdisjoint([key for key, _ in scope["headers"]])
 
 
 def bare_host(written: str) -> str:
@@ -152,6 +152,11 @@ def bare_host(written: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]
+
+
+@lru_cache(maxsize=256)
+def _named(host: bytes) -> str:
+    return bare_host(host.decode("latin-1"))
 
 
 def _is_wildcard(host: str) -> bool:
