@@ -32,11 +32,10 @@ class Registry:
             self._session.headers["X-MLFLOW-WORKSPACE"] = workspace
 
     def call(self, method, path, *, api="2.0", **body):
-        told = (
-            {"params": body} if method in ("GET", "DELETE") and path != "registered-models/delete" else {"json": body}
-        )
         url = f"{self._url}/api/{api}/mlflow/{path}"
-        return self._session.request(method, url, timeout=LIMIT, **told)
+        if method == "POST":
+            return self._session.post(url, json=body, timeout=LIMIT)
+        return self._session.request(method, url, params=body, timeout=LIMIT)
 
     def model(self, name, versions=1):
         self.call("POST", "registered-models/create", name=name).raise_for_status()
