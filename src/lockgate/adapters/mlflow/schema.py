@@ -10,8 +10,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from alembic.script import ScriptDirectory
+from mlflow.store.db.base_sql_model import Base
 from mlflow.store.db.utils import (
-    _all_tables_exist,
+    _get_alembic_config,
     _get_latest_schema_revision,
     _get_schema_version,
     _initialize_tables,
@@ -23,10 +25,11 @@ from mlflow.version import VERSION
 from sqlalchemy import Connection, Engine, Inspector, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from lockgate.domain.errors import Conflict, Unavailable
+from lockgate.domain.errors import Unavailable
+from lockgate.usecases.doctor import Schema, refusal
 
 MAKING_SECONDS = 120
-_MAKING = 0x10C6A7F  # any number that nobody else takes
+_MAKING = 0x10C6A80  # any number that nobody else takes
 _ANY_OF_MLFLOW = frozenset({"alembic_version", "experiments", "runs", "registered_models", "model_versions"})
 
 
@@ -55,15 +58,24 @@ def _has_mlflow(found: Inspector) -> bool:
 
 
 def _verify(engine: Engine, database: str) -> None:
-    found, head = _get_schema_version(engine), _get_latest_schema_revision()
-    if found == head and _all_tables_exist(engine):
-        return
-    shown = make_url(database).render_as_string(hide_password=True)
-    raise Conflict(
-        f"The database's MLflow tables are at revision {found or 'unknown'}; MLflow {VERSION} needs {head}. "
-        "Lockgate never migrates them unasked.",
-        hint=f"Back the database up, then run: mlflow db upgrade {shown}",
+    """Every start has asked this of constants before; here MLflow itself is asked, whatever was installed since."""
+    found = _get_schema_version(engine)
+    names = {name for name in inspect(engine).get_table_names() if not name.startswith("alembic_")}
+    schema = Schema(
+        mlflow=VERSION,
+        head=_get_latest_schema_revision(),
+        revisions=(found,) if found else (),
+        tables=len(names),
+        missing=tuple(sorted(set(Base.metadata.tables) - names)),
+        older=found in {script.revision for script in _scripts().walk_revisions()},
     )
+    wrong = refusal(schema, make_url(database).render_as_string(hide_password=True))
+    if wrong is not None:
+        raise wrong
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_get_alembic_config(db_url=""))
 
 
 def _make(engine: Engine) -> None:
