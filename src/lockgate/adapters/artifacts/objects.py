@@ -106,12 +106,13 @@ class Remembered:
         return None
 
     def keep(self, mark: str, sha256: str) -> None:
-        """Remember it."""
+        """Remember it, if there is room for that."""
         path = self.folder / mark[:2] / mark
-        path.parent.mkdir(parents=True, exist_ok=True)
         making = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        making.write_text(sha256)
-        making.rename(path)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            making.write_text(sha256)
+            making.rename(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ def explained() -> Iterator[None]:
     except ClientError as error:
         told = error.response["Error"]
         code = str(told.get("Code"))
-        kind = BOTO_TO_MLFLOW_ERROR.get(code, INTERNAL_ERROR)
+        is_its_trouble = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+        kind = BOTO_TO_MLFLOW_ERROR.get(code, TEMPORARILY_UNAVAILABLE if is_its_trouble else INTERNAL_ERROR)
         raise MlflowException(f"S3 answers {code}: {told.get('Message')}", error_code=kind) from None
     except BotoCoreError as error:
         raise MlflowException(f"S3 cannot be used: {error}", error_code=TEMPORARILY_UNAVAILABLE) from None
