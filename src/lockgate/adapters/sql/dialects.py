@@ -139,9 +139,27 @@ def insert_or_replace(connection: Connection, table: Table, column: str) -> Any:
 _WRITTEN: dict[Any, Any] = {}
 
 
+def glance(engine: Engine) -> Connection:
+    """A connection for one question, asked often: on PostgreSQL without the round trips of a transaction around it."""
+    if is_sqlite(engine):
+        return reader(engine)
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+def moment(connection: Connection) -> datetime | ColumnElement[datetime]:
+    """The time of `now` for use inside a statement, where PostgreSQL need not be asked for it first."""
+    return datetime.now(UTC) if is_sqlite(connection) else _instant(func.statement_timestamp())
+
+
 def now(connection: Connection) -> datetime:
     """The database's time on PostgreSQL, where many machines share it; this machine's on SQLite."""
     if is_sqlite(connection):
         return datetime.now(UTC)
-    microseconds = cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
-    return connection.execute(select(type_coerce(microseconds, Instant))).scalar_one()
+    return connection.execute(_NOW).scalar_one()
+
+
+def _instant(time: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    return type_coerce(cast(extract("epoch", time) * 1_000_000, BigInteger), Instant)
+
+
+_NOW = select(_instant(func.clock_timestamp()))

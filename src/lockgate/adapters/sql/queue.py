@@ -28,7 +28,7 @@ class _Line:
     is_open: ColumnElement[bool]
     by: str
 
-    def free(self, now: datetime) -> Select[Any]:
+    def free(self, now: datetime | ColumnElement[datetime]) -> Select[Any]:
         """The id of the row that is next: open, due, and leased by nobody or too long ago."""
         row = self.table.c
         unleased = row.lease_owner.is_(None) | (row.lease_until < now)
@@ -75,9 +75,8 @@ class SqlQueue:
 
     def _claim(self, line: _Line, rows: Select[Any], owner: str, lease: timedelta) -> Row[Any] | None:
         # looked at first without the write lock: an idle controller must not hold up the writers
-        with self._store.reading() as looking:
-            now = self._store.now(looking.connection)
-            if looking.connection.execute(line.free(now)).first() is None:
+        with self._store.glancing() as (connection, moment):
+            if connection.execute(line.free(moment)).first() is None:
                 return None
         with self._store.changing() as work:
             now = self._store.now(work.connection)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, select
 
 from lockgate.adapters.sql import dialects
 from lockgate.adapters.sql import mlflow_tables as mlflow
@@ -100,6 +100,12 @@ class SqlStore:
     def now(self, connection: Connection) -> datetime:
         """The time that leases are measured with."""
         return self._clock.now() if self._clock else dialects.now(connection)
+
+    @contextmanager
+    def glancing(self) -> Iterator[tuple[Connection, datetime | ColumnElement[datetime]]]:
+        """For one question that is asked all the time: a connection, and the time as that question names it."""
+        with explained(), dialects.glance(self.engine) as connection:
+            yield connection, self._clock.now() if self._clock else dialects.moment(connection)
 
     @contextmanager
     def reading(self) -> Iterator[SqlWork]:
