@@ -12,6 +12,7 @@ from tests.databases import postgres as postgres_of_the_run
 from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, NewDatabase, PostgresBackend, SqliteBackend
 from tests.databases.postgres import Postgres
 from tests.databases.reuse import Shelf
+from tests.databases.templates import Template
 
 # no deadline: a busy machine must not fail a property that holds
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -99,12 +100,15 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def new_database(request: pytest.FixtureRequest) -> NewDatabase:
-    """`new_database(database_kind)`: what to tell a new node of that kind; None is the file in its home."""
+    """`new_database(database_kind)`: what to tell a new node of that kind; None is the file in its home.
+
+    It holds what a first start makes, which takes seconds.
+    """
 
     def new(kind: str) -> str | None:
         if kind == SQLITE:
             return None
         postgres: Postgres = request.getfixturevalue("postgres")
-        return postgres.fresh()
+        return postgres.fresh(Template.STARTED)
 
     return new

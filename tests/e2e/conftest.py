@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,12 +15,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Connection, create_engine
 
-from tests.databases.backends import NewDatabase
+from tests.databases.backends import NewDatabase, sqlite_template
+from tests.databases.postgres import shared_folder
+from tests.databases.templates import Template
 
 READY_LIMIT = 90.0
 STOP_LIMIT = 60.0
@@ -63,14 +66,18 @@ class Node:
     """One home and what runs for it.
 
     `folder` is where commands run; `ports` are of server, staging and production; `settings` are `LOCKGATE_…` for `up`.
-    Without `database` it is the file in the home.
+    Without `database` it is the file in the home. A home begins with the tables that a first start makes, which takes
+    seconds, unless it is `from_nothing`.
     """
+
+    tables: ClassVar[Callable[[], Path]]
 
     folder: Path
     ports: tuple[int, int, int] = field(default_factory=lambda: _three())
     policy: str | None = None
     process: subprocess.Popen[bytes] | None = None
     database: str | None = None
+    from_nothing: bool = False
     # a client's transition may wait longer than by default: on a busy machine a model takes half a minute to load
     settings: dict[str, str] = field(default_factory=lambda: {"LOCKGATE_TRANSITION_WAIT": "100"})
 
@@ -128,6 +135,11 @@ class Node:
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start `lockgate up` without waiting."""
+        file = self.home / "lockgate.db"
+        if self.database is None and not self.from_nothing and not file.exists():
+            self.home.mkdir(mode=0o700, exist_ok=True)
+            shutil.copyfile(Node.tables(), file)
+            file.chmod(0o600)
         with (self.folder / "up.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lockgate.cli", "up", *self.arguments()],
@@ -205,6 +217,11 @@ def node_in(folder: Path, policy: str | None = None, database: str | None = None
         yield node
     finally:
         node.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Node.tables = lambda: sqlite_template(shared_folder(tmp_path_factory), Template.STARTED)
 
 
 @pytest.fixture

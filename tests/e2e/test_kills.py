@@ -150,6 +150,7 @@ def test_a_process_killed_while_green_warms_up_comes_back_and_the_promotion_ends
     everything_agrees(home, "killed", green.version)
 
 
+@pytest.mark.both_databases(long=True)
 def test_a_green_worker_killed_while_it_warms_up_is_started_again(home: Node) -> None:
     port, green = blue(home), next_version(home, "killed", LOADS_FOR)
     with Load(port, two_rows()) as load:
@@ -162,6 +163,7 @@ def test_a_green_worker_killed_while_it_warms_up_is_started_again(home: Node) ->
     everything_agrees(home, "killed", green.version)
 
 
+@pytest.mark.both_databases(long=True)
 @pytest.mark.parametrize("role", ["server", "controller"])
 def test_a_process_killed_while_a_version_is_validated_comes_back_and_the_promotion_ends_well(
     home: Node, role: str
@@ -178,6 +180,7 @@ def test_a_process_killed_while_a_version_is_validated_comes_back_and_the_promot
     assert versions(home, "examined")[0].stage == "Staging"
 
 
+@pytest.mark.both_databases(long=True)
 def test_a_serving_worker_that_is_killed_is_started_again_and_answers(home: Node) -> None:
     port, body = blue(home), two_rows()
     (pid,) = until(lambda: pids_behind(home, served(home, "killed").release), "the serving worker on record")

@@ -192,6 +192,7 @@ def what_is_moved(node: Node, model: str) -> Any:
     return versions, [(e.environment, e.release, e.generation, e.state, e.candidate) for e in found.endpoints]
 
 
+@pytest.mark.both_databases(long=True)
 def test_the_sdk_does_the_same_acts_and_raises_what_they_end_as(enforcing: Node) -> None:
     bad = models.log_iris(enforcing.url, "by sdk", accuracy=0.5)
     good = models.log_iris(enforcing.url, "by sdk", shift=100, tags=TEAM)

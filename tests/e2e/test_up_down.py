@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.both_databases(long=True)]
 
 
 def test_up_answers_while_it_starts_says_where_and_leaves_nothing_behind(node: Node) -> None:
+    node.from_nothing = True
     node.begin()
     until(lambda: node.answers("/health"), "/health")
     until(lambda: "Ready after" in node.log, "ready", 90)
