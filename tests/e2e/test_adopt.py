@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.databases.backends import POSTGRESQL, SQLITE
+from tests.databases.postgres import Postgres
+from tests.databases.templates import Template
 from tests.e2e.conftest import Node, clean_environment, free_ports, until
 from tests.integration.adopt.seeding import content, our_tables, rows, run, seed
 
@@ -46,10 +51,18 @@ def stock_server(uri: str, folder: Path) -> Iterator[str]:
             process.wait(10)
 
 
-def test_adopted_left_for_a_stock_server_and_taken_up_again(tmp_path: Path) -> None:
+@pytest.fixture(params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.long)])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == SQLITE:
+        return f"sqlite:///{tmp_path / 'mlflow.db'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.fresh(Template.EMPTY)
+
+
+def test_adopted_left_for_a_stock_server_and_taken_up_again(tmp_path: Path, uri: str) -> None:
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     seed(tmp_path / "artifacts", uri)
     before = content(uri)
     settings = {"LOCKGATE_DATABASE": uri, "LOCKGATE_TRANSITION_WAIT": "100"}
@@ -66,7 +79,8 @@ def test_adopted_left_for_a_stock_server_and_taken_up_again(tmp_path: Path) -> N
         }  # fmt: skip
         assert node.stop() == 0
         assert content(uri, without_our_indexes=True) == before
-        assert rows(uri, "PRAGMA journal_mode") == [("delete",)]
+        if uri.startswith("sqlite"):
+            assert rows(uri, "PRAGMA journal_mode") == [("delete",)]
 
         with stock_server(uri, tmp_path) as url:
             stock = MlflowClient(url, url)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.1
 START_LIMIT = 60.0
-PREPARE_LIMIT = 120.0
+PREPARE_LIMIT = 600.0  # a large registry is adopted and indexed in it
 DEATHS_BEFORE_HEALTH = 3
 
 
@@ -183,10 +183,10 @@ def _prepare(told: list[str], more: dict[str, str], home: Home, stop: threading.
     home.log("prepare").write_text(said)
     if process.returncode == outcome.USAGE:
         raise BadInput(said)
-    raise Failed(
-        f"The database could not be prepared: {said.splitlines()[-1] if said else 'it took too long'}",
-        hint=f"The whole story is in {home.log('prepare')}.",
-    )
+    # an error is told in a line and then what to do
+    what, *todo = said.splitlines() or ["it took too long"]
+    story = f"The whole story is in {home.log('prepare')}."
+    raise Failed(f"The database could not be prepared: {what}", hint="\n".join([*todo[-3:], story]))
 
 
 def _until_healthy(settings: Settings, children: Children, home: Home, stop: threading.Event) -> None:

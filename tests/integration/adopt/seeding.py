@@ -21,6 +21,7 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.db.utils import _get_alembic_config
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 
 folder, *uris = sys.argv[1:]
 PROMPT = [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]
@@ -46,6 +47,7 @@ def fill(store):
     store.delete_model_version("plain", 2)
 
 for uri in uris:
+    TrackingStore(uri, folder)  # its first experiment, as every stock server makes it
     fill(SqlAlchemyStore(uri))
 revisions = [r.revision for r in ScriptDirectory.from_config(_get_alembic_config(db_url="")).walk_revisions()]
 print(json.dumps({"revisions": revisions, "tables": sorted(Base.metadata.tables)}))
