@@ -15,7 +15,7 @@ import psycopg
 from psycopg import pq
 from sqlalchemy import URL, create_engine
 
-from lockgate.adapters.sql.engine import BUSY_SECONDS
+from lockgate.adapters.sql.engine import BUSY_SECONDS, connecting
 from lockgate.adapters.sql.registry.reads import Query, RegistryReads, Rows, Steps, T
 from lockgate.adapters.sql.registry.statements import Statement
 from lockgate.adapters.sql.troubles import explained, unavailable
@@ -41,10 +41,17 @@ class PostgresqlReader:
     reads = RegistryReads(sqlite=False)
 
     def __init__(self, url: URL) -> None:
+        told = connecting(url)
         self._engine = create_engine(
-            url, pool_size=2, max_overflow=LINES - 2, pool_timeout=BUSY_SECONDS, isolation_level="AUTOCOMMIT"
+            url,
+            pool_size=2,
+            max_overflow=LINES - 2,
+            pool_timeout=BUSY_SECONDS,
+            isolation_level="AUTOCOMMIT",
+            connect_args=told,
         )
-        _, self._arguments = self._engine.dialect.create_connect_args(url)
+        _, arguments = self._engine.dialect.create_connect_args(url)
+        self._arguments: dict[str, Any] = {**told, **arguments}
         self._idle: list[_Line] = []
         self._places: asyncio.Semaphore | None = None
 
@@ -143,7 +150,7 @@ class PostgresqlReader:
         return rows
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(**{"connect_timeout": 5, **self._arguments}, autocommit=True)
+        return psycopg.connect(**self._arguments, autocommit=True)
 
 
 class _Line:
