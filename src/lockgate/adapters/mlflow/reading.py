@@ -26,7 +26,6 @@ from mlflow.store.model_registry import (
     SEARCH_REGISTERED_MODEL_MAX_RESULTS_DEFAULT,
     SEARCH_REGISTERED_MODEL_MAX_RESULTS_THRESHOLD,
 )
-from mlflow.utils.search_utils import SearchUtils
 from mlflow.utils.validation import (
     _REGISTERED_MODEL_ALIAS_LATEST,
     _validate_model_alias_name,
@@ -114,10 +113,10 @@ class Reading:
     ) -> Steps[ModelPage]:
         """One page of models. Prompts are left out unless the filter asks for them."""
         _at_most(size, SEARCH_REGISTERED_MODEL_MAX_RESULTS_THRESHOLD)
-        wanted, offset = self._search("models", written, size, order_by, page_token)
-        # MLflow answers a page of none; one of fewer it leaves to the database, which has no good answer either
-        if size < 0:
+        if size < 1:
+            # MLflow answers with a token that leads to the same page again, or with what the database makes of it
             raise _too_few(size)
+        wanted, offset = self._search("models", written, size, order_by, page_token)
         rows = yield from self._reads.search_models(workspace, wanted)
         return ModelPage(rows[:size], _next_token(rows, wanted, offset))
 
@@ -295,8 +294,6 @@ def _too_few(size: Any) -> MlflowException:
 def _next_token(rows: Sequence[VersionRow] | Sequence[ModelRow], wanted: Search, offset: int) -> str | None:
     if len(rows) <= wanted.size:
         return None
-    if not wanted.size:
-        return str(SearchUtils.create_page_token(offset), "ascii")
     last = rows[wanted.size - 1]
     return paging.token(wanted.order, _sorted_fields(last, wanted.order), offset + wanted.size)
 

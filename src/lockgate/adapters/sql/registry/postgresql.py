@@ -1,7 +1,7 @@
 """Reads of a PostgreSQL database: from the event loop over connections that never block it, or in a caller's thread.
 
 The driver's own asynchronous connection costs twice what libpq beneath it does, so this speaks to libpq
-(docs/decisions/0022-hot-reads-on-postgresql.md has the numbers).
+(docs/decisions/0026-reads-of-the-registry.md has the numbers).
 """
 
 from __future__ import annotations
