@@ -171,7 +171,7 @@ def _asked(query: bytes) -> Parameters:
 def _told(scope: Scope, body: bytes) -> Parameters:
     """The parameters of a JSON body, when it is a plain object of texts and lists of texts."""
     kind = replies.header(scope, b"content-type")
-    if kind is None or kind.lower() not in _JSON:
+    if kind not in _JSON:  # MLflow knows it in lower case only
         raise _Unusual
     try:
         told = orjson.loads(body)
