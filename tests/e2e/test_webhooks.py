@@ -108,6 +108,11 @@ def test_moves_and_deletions_are_told_to_who_subscribed_by_command(hooked: Node,
     assert told.returncode == 0, told.stderr
     assert "moves hears: model_version_alias.created, model:*, version:deleted, version:transitioned" in told.stdout
 
+    wrong = hooked.cli("webhooks", "subscribe", "moves", "version:transitoned")
+    assert (wrong.returncode, "Did you mean version:transitioned?" in wrong.stderr) == (2, True), wrong.stderr
+    missing = hooked.cli("webhooks", "deliveries", "nobody")
+    assert (missing.returncode, "nobody not found" in missing.stderr) == (1, True), missing.stderr
+
     mlflow.create_registered_model("theft")
     register(mlflow, "theft")
     mlflow.transition_model_version_stage("theft", "1", "Archived")
