@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -10,12 +11,14 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from lockgate.domain.errors import Conflict, LockgateError
 from lockgate.server import jobs, logs
+from lockgate.server.accepting import Share
 from lockgate.server.front import Front
 from lockgate.server.replies import App
 
@@ -32,7 +35,33 @@ log = logging.getLogger("lockgate.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose stop is no accident: a signal ends it with exit code 0."""
+    """uvicorn's server, whose stop is no accident: a signal ends it with exit code 0.
+
+    With a `share` it accepts no more than its share of the connections.
+    """
+
+    def __init__(self, config: uvicorn.Config, share: Share | None = None) -> None:
+        super().__init__(config)
+        self._share = share
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, on a socket of our own or on one that is shared."""
+        if self._share is None or not sockets:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        kind = _counted(self.config.http_protocol_class, self._share)
+        state, lifespan = self.server_state, self.lifespan.state
+        make = partial(kind, config=self.config, server_state=state, app_state=lifespan)
+        self._share.open(sockets[0], make, state.connections)
+        # it is closed, and waited for, like a server of the loop's
+        self.servers.append(cast(asyncio.Server, self._share))
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if self._share is not None:
+            self._share.publish()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,8 +103,14 @@ def serve(
             run(settings, listener, first=first)
 
 
-def run(settings: Settings, listener: socket.socket, *, first: Callable[[], None] = lambda: None) -> None:
-    """One server process on a socket that is open already. Raises as `serve`."""
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    first: Callable[[], None] = lambda: None,
+    share: Share | None = None,
+) -> None:
+    """One server process on a socket that is open already, and perhaps shared. Raises as `serve`."""
 
     def build() -> App:
         logs.configure()
@@ -84,10 +119,12 @@ def run(settings: Settings, listener: socket.socket, *, first: Callable[[], None
 
         return build_app(settings)
 
-    run_front(build, listener, hosts=(settings.host,))
+    run_front(build, listener, hosts=(settings.host,), share=share)
 
 
-def run_front(build: Callable[[], App], listener: socket.socket, *, hosts: tuple[str, ...]) -> None:
+def run_front(
+    build: Callable[[], App], listener: socket.socket, *, hosts: tuple[str, ...], share: Share | None = None
+) -> None:
     """Serve what `build` makes, behind the front. Raises Unavailable with the reason when it could not be made."""
     reasons: list[LockgateError] = []
 
@@ -97,8 +134,10 @@ def run_front(build: Callable[[], App], listener: socket.socket, *, hosts: tuple
 
     def ready() -> None:
         log.info("ready on port %s", listener.getsockname()[1])
+        if share is not None:
+            share.ready()
 
-    server = Server(_config(Front(build, failed, ready=ready, hosts=hosts)))
+    server = Server(_config(Front(build, failed, ready=ready, hosts=hosts)), share)
     server.run(sockets=[listener])
     if reasons:
         raise reasons[0]
@@ -120,6 +159,17 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
     listener.set_inheritable(True)
     return listener
+
+
+def _counted(protocol: Any, share: Share) -> Callable[..., asyncio.Protocol]:
+    """uvicorn's protocol, whose connections are missed as soon as they end."""
+
+    class Counted(protocol):  # type: ignore[misc]
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            share.publish()
+
+    return Counted
 
 
 def _config(app: Any) -> uvicorn.Config:

@@ -10,13 +10,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.server import logs
+from lockgate.server.accepting import ABSENT, Share
 from lockgate.server.main import GRACE, run
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CANNOT_START = 3  # exit code of a process that could not load what it serves: a new one could not either
 LEAST_LIFE = 5.0  # seconds; one that dies sooner, twice in a row, is not worth a third
+# what every process gets: settings, socket, the end of a pipe, and the memory for the counts of connections
+Shared: TypeAlias = "tuple[Settings, socket.socket, Connection, MutableSequence[int]]"
 log = logging.getLogger("lockgate.server")
 _spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
 
@@ -33,16 +36,16 @@ def run_all(settings: Settings, listener: socket.socket) -> None:
     stop = threading.Event()
     mine, theirs = _spawn.Pipe(duplex=False)  # its end tells the processes that this one is gone, even by kill -9
     with _stopping(stop), contextlib.closing(theirs):
-        processes = [_start(settings, listener, mine) for _ in range(settings.workers)]
+        counts = _spawn.RawArray("i", [ABSENT] * settings.workers)
+        shared = settings, listener, mine, counts
+        processes = [_start(shared, slot) for slot in range(settings.workers)]
         try:
-            _watch(processes, settings, listener, mine, stop)
+            _watch(processes, shared, stop)
         finally:
             _end(processes)
 
 
-def _watch(
-    processes: list[SpawnProcess], settings: Settings, listener: socket.socket, pipe: Connection, stop: threading.Event
-) -> None:
+def _watch(processes: list[SpawnProcess], shared: Shared, stop: threading.Event) -> None:
     born = {process.sentinel: time.monotonic() for process in processes}
     early = 0
     while not stop.is_set():
@@ -54,12 +57,13 @@ def _watch(
             if process.exitcode == CANNOT_START or early > 1:
                 raise Unavailable("A server process could not start.", hint="The lines before this one say why.")
             log.warning("server process %s ended (%s): starting another", process.pid, process.exitcode)
-            processes[index] = _start(settings, listener, pipe)
+            processes[index] = _start(shared, index)
             born[processes[index].sentinel] = time.monotonic()
 
 
-def _start(settings: Settings, listener: socket.socket, pipe: Connection) -> SpawnProcess:
-    process = _spawn.Process(target=_serve, args=(settings, listener, pipe))
+def _start(shared: Shared, slot: int) -> SpawnProcess:
+    shared[3][slot] = ABSENT  # whoever had it before takes no connection any more
+    process = _spawn.Process(target=_serve, args=(*shared, slot))
     process.start()
     return process
 
@@ -76,11 +80,13 @@ def _end(processes: list[SpawnProcess]) -> None:
             process.join(5)
 
 
-def _serve(settings: Settings, listener: socket.socket, pipe: Connection) -> None:
+def _serve(
+    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], slot: int
+) -> None:
     logs.configure()
     threading.Thread(target=_leave_with_parent, args=(pipe,), name="parent", daemon=True).start()
     try:
-        run(settings, listener)
+        run(settings, listener, share=Share(counts, slot))
     except LockgateError as error:
         log.error("%s", error)  # its reason is the message; a traceback would say less
         os._exit(CANNOT_START)
