@@ -30,6 +30,7 @@ BEGIN = "lockgate_begin"
 READING = "read"
 WRITING = "write"
 
+_MIGRATION_SECONDS = 300
 _MIGRATION_LOCK = 0x10C6A7E  # any number that nobody else takes
 _NAMES = 0x10C6  # the first half of the locks on names; a lock in two halves meets none that is whole
 
@@ -94,8 +95,9 @@ def hold_name(connection: Connection, name: str) -> None:
 
 
 def hold_migrations(connection: Connection) -> None:
-    """Let one process migrate at a time."""
+    """Let one process migrate at a time; the others wait for minutes, since a large table takes as long."""
     if not is_sqlite(connection):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MIGRATION_SECONDS}s'")
         connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
 
 

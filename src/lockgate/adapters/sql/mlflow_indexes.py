@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, text
 
 from lockgate.adapters.sql.dialects import is_sqlite, writer
+from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.troubles import explained
 from lockgate.domain.errors import Unavailable
 
@@ -129,6 +130,9 @@ def _alone(engine: Engine) -> Iterator[Connection]:
                 )
             time.sleep(_PAUSE)
         try:
+            # a build waits for every transaction that began before it
+            connection.exec_driver_sql(f"SET lock_timeout = '{_PATIENCE:.0f}s'")
             yield connection
         finally:
+            connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
