@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lockgate.usecases.doctor import Database
 
 
-@click.command(short_help="Look at a database and change nothing: what is there, what would be added.")
+@click.command(short_help="Look at a database, and change nothing.")
 @options.home_option
 @click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]")
 @options.as_json

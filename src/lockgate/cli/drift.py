@@ -8,7 +8,7 @@ from lockgate.cli import doctor_report, options, outcome, show
 from lockgate.domain.errors import BadInput
 
 
-@click.command(short_help="Show what was changed past Lockgate; accept what was deleted there.")
+@click.command(short_help="Show what was changed past Lockgate, and settle it.")
 @click.argument("model", type=options.MODEL, required=False)
 @click.option("--accept", is_flag=True, help="Let Lockgate's rows follow what was deleted past it in MODEL.")
 @click.option("--reason", default="", help="Why it is accepted; it goes on the record.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lockgate.usecases.doctor import Database
 
 
-@click.command(short_help="Take Lockgate out of a database: its own tables, and nothing of MLflow's.")
+@click.command(short_help="Take Lockgate out of a database again.")
 @options.home_option
 @click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]")
 @click.option("--dry-run", is_flag=True, help="Say what would be dropped, and change nothing.")
@@ -75,10 +75,9 @@ def _tell(found: Database) -> None:
     ]
     show.table(("dropped", "which"), [row for row in rows if row[1]])
     show.line("")
-    show.line(
-        f"Lost for good: the record ({show.counted(ours.entries, 'entry', 'entries')}), approvals, validations, the"
-    )
-    show.line("history of stages, pins and endpoints. Stages, aliases and tags stay as MLflow's own columns say.")
+    entries = show.counted(ours.entries, "entry", "entries")
+    show.line(f"Lost for good: the record ({entries}), approvals, validations, the history of stages, pins, endpoints.")
+    show.line("Stages, aliases and tags stay as MLflow's own columns say.")
     if found.drift:
         differ = show.counted(len(found.drift), "difference")
         show.line(f"{differ} between both are settled by it: MLflow's tables win. See: lockgate doctor")

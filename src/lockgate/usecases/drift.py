@@ -11,6 +11,7 @@ from lockgate.domain.canonical import Plain
 from lockgate.domain.drift import DELETIONS, Difference, Kind
 from lockgate.domain.errors import BadInput, Conflict, NotFound
 from lockgate.domain.identity import LOCKGATE, Who
+from lockgate.domain.places import DEFAULT_WORKSPACE
 from lockgate.domain.serving import EndpointState
 from lockgate.domain.stages import GATED
 from lockgate.domain.versions import VersionRef
@@ -18,7 +19,8 @@ from lockgate.usecases import stages
 from lockgate.usecases.ports import Lifecycle, Ports, Work
 
 FOUND, ENDED, ACCEPTED, MENDED = "drift:found", "drift:ended", "drift:accepted", "drift:mended"
-_LATEST = 1_000
+# of the entries about differences: enough to know every one that is open
+_LATEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def note(ports: Ports, *, why: str = "") -> Noted:
         workspaces = work.drift.workspaces()
     for workspace in workspaces:
         with ports.store.within(workspace):
-            news = _note_workspace(ports, why)
+            news = _note_workspace(ports, workspace, why)
         found += news.found
         ended += news.ended
     return Noted(tuple(found), ended)
@@ -130,26 +132,26 @@ def _is_about(difference: Difference, ref: VersionRef) -> bool:
     return difference.kind in (Kind.STAGE, Kind.ALIAS) and difference.version == ref.version
 
 
-def _note_workspace(ports: Ports, why: str) -> Noted:
+def _note_workspace(ports: Ports, workspace: str, why: str) -> Noted:
     with ports.store.reading() as work:
         now = _by_model(work.drift.differences())
-        open_before = _open(work, None)
+        open_before = _open(work, workspace, None)
     found: list[Difference] = []
     ended = 0
     for model in sorted({*now, *open_before}):
         seen = {each.key: each for each in now.get(model, ())}
         if seen.keys() == open_before.get(model, frozenset()):
             continue  # nothing new: nobody's row is locked for it
-        news = _note_model(ports, model, why)
+        news = _note_model(ports, workspace, model, why)
         found += news.found
         ended += news.ended
     return Noted(tuple(found), ended)
 
 
-def _note_model(ports: Ports, model: str, why: str) -> Noted:
+def _note_model(ports: Ports, workspace: str, model: str, why: str) -> Noted:
     with ports.store.writing(model) as work:
         seen = {each.key: each for each in work.drift.differences(model)}
-        known, at = _open(work, model).get(model, frozenset()), ports.clock.now()
+        known, at = _open(work, workspace, model).get(model, frozenset()), ports.clock.now()
         new = [each for key, each in seen.items() if key not in known]
         for each in new:
             detail: dict[str, Plain] = {"kind": each.kind.value, "key": each.key}
@@ -162,16 +164,18 @@ def _note_model(ports: Ports, model: str, why: str) -> Noted:
     return Noted(tuple(new), len(gone))
 
 
-def _open(work: Work, model: str | None) -> Mapping[str, frozenset[str]]:
-    """By model, the keys of the differences that were found and have not ended."""
+def _open(work: Work, workspace: str, model: str | None) -> Mapping[str, frozenset[str]]:
+    """By model, the keys of the differences that were found and have not ended, in that workspace."""
     last: dict[tuple[str, str], tuple[int, str]] = {}
     entries = [
         entry for action in (FOUND, ENDED) for entry in work.record.read(model=model, action=action, limit=_LATEST)
     ]
     for entry in entries:
         detail = entry.plain["detail"]
-        key = str(detail.get("key", "")) if isinstance(detail, dict) else ""
-        about = (str(entry.plain["model"]), key)
+        # an entry of the default workspace names none
+        if not isinstance(detail, dict) or detail.get("workspace", DEFAULT_WORKSPACE) != workspace:
+            continue
+        about = (str(entry.plain["model"]), str(detail.get("key", "")))
         place = (entry.linked.number, str(entry.plain["action"]))
         last[about] = max(last.get(about, place), place)
     found = defaultdict(set)

@@ -184,6 +184,36 @@ def test_what_disagreed_before_lockgate_came_is_said_to_have(database: Adoptable
     assert drift.note(ports).found == ()
 
 
+def test_each_workspace_has_its_own(database: Adoptable, node: Callable[[], wiring.Node]) -> None:
+    run(
+        database.uri,
+        "INSERT INTO registered_models (workspace, name, creation_time) VALUES ('team', 'fraud', 1)",
+        "INSERT INTO model_versions (workspace, name, version, creation_time, current_stage, source, status)"
+        " VALUES ('team', 'fraud', 2, 1, 'Production', '/nowhere', 'READY')",
+        "INSERT INTO registered_model_aliases (workspace, name, alias, version)"
+        " VALUES ('team', 'fraud', 'production', 2)",
+    )
+    database.adopt()
+    ports = node().ports
+    run(database.uri, "UPDATE model_versions SET current_stage = 'None' WHERE workspace = 'team'")
+
+    assert of_fraud(ports) == []
+    with ports.store.within("team"):
+        assert of_fraud(ports) == [(Kind.STAGE, "fraud@2", "Production", "None")]
+    assert [each.model for each in drift.note(ports).found] == ["fraud"]
+    assert drift.note(ports).found == ()
+    with ports.store.within("team"), ports.store.reading() as work:
+        (entry,) = work.record.read(model="fraud", action="drift:found")
+    assert entry.plain["detail"] == {
+        "kind": "stage",
+        "key": "stage|2|Production|None",
+        "workspace": "team",
+    }
+    with ports.store.reading() as work:
+        assert work.record.read(model="fraud", action="drift:found") == []
+        assert work.record.verify()[1] == []
+
+
 # --- settled ----------------------------------------------------------------------------------------------------------
 
 
