@@ -234,6 +234,7 @@ def test_a_malformed_transition_is_answered_as_mlflow_answers_it(running, told, 
     assert (answer.status_code, said in answer.json()["message"]) == (status, True), answer.text
 
 
+@pytest.mark.both_databases(long=True)
 def test_mlflows_demo_data_does_not_get_past_the_record(running):
     made = requests.post(f"{running.url}/ajax-api/3.0/mlflow/demo/generate", json={}, timeout=90)
     assert made.status_code == 200, made.text
