@@ -14,6 +14,7 @@ from lockgate.domain.identity import Who
 from lockgate.usecases import promote
 from tests.databases.backends import Database
 from tests.integration.registry.writes.acts import Act, perform
+from tests.integration.registry.writes.client import Client, clients
 from tests.integration.registry.writes.races import (
     BEGIN,
     POLICY,
@@ -29,6 +30,12 @@ from tests.integration.registry.writes.registry import Registry, registry
 from tests.integration.registry.writes.sequential import State
 
 THREADS = 16
+
+
+@pytest.fixture(scope="module")
+def others() -> Iterator[list[Client]]:
+    with clients(2) as started:
+        yield started
 
 
 @pytest.fixture
@@ -81,6 +88,23 @@ def test_sixteen_writers_of_one_model_lose_nothing(opened: Registry, rounds: Cal
     assert len(model.tags) == count * THREADS // 4
     numbers = sorted(call.answer[1][0] for call in history if call.act[0] == "create version")
     assert numbers == list(range(2, 2 + count * THREADS // 4))
+    consistent(opened)
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_of_eight_threads_have_an_order_between_them(
+    opened: Registry, others: list[Client], tmp_path: Path, rounds: Callable[[int, int], int]
+) -> None:
+    for seed in range(rounds(4, 60)):
+        chance = random.Random(1_000 + seed)
+        begin = _clean(opened)
+        before = entries(opened)
+        for number, other in enumerate(others):
+            plans = [random_acts(chance, 3) for _ in range(THREADS // len(others))]
+            other.prepare(opened.node.settings.database, tmp_path / f"other-{number}", plans)
+        for other in others:
+            other.go()
+        judge(opened, begin, [call for other in others for call in other.calls()], before)
     consistent(opened)
 
 
