@@ -37,10 +37,10 @@ DEATHS_BEFORE_HEALTH = 3
 def up(as_json: bool, **told: Any) -> None:
     """Start everything on this machine and keep it running until Ctrl-C, TERM or `lockgate down`."""
     settings = options.settings(**told)
+    refuse_odd_artifacts(settings)
     home = Home(settings.home)
     home.prepare()
     policy = read_policy(settings)
-    refuse_odd_artifacts(settings)
     say = Speaker(as_json)
     with home.held():
         leftovers.end_processes(home, say.note)

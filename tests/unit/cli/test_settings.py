@@ -40,6 +40,19 @@ def test_an_option_beats_the_environment_and_the_environment_beats_the_default(m
     assert load().user
 
 
+@pytest.mark.parametrize(("written", "bytes"), [("50GiB", 50 * 2**30), ("1 MB", 10**6), ("4096", 4096)])
+def test_a_size_is_written_with_its_unit_or_in_bytes(monkeypatch: pytest.MonkeyPatch, written: str, bytes: int) -> None:
+    monkeypatch.setenv("LOCKGATE_ARTIFACT_LIMIT", written)
+    assert load().artifact_limit == bytes
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "much", "5 apples"])
+def test_what_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("LOCKGATE_MODEL_LIMIT", written)
+    with pytest.raises(BadInput, match=f"--model-limit: .*{written}"):
+        load()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_a_loopback_address_is_taken(host: str) -> None:
     assert is_loopback(host)
