@@ -40,10 +40,10 @@ def test_an_option_beats_the_environment_and_the_environment_beats_the_default(m
     assert load().user
 
 
-@pytest.mark.parametrize(("written", "bytes"), [("50GiB", 50 * 2**30), ("1 MB", 10**6), ("4096", 4096)])
-def test_a_size_is_written_with_its_unit_or_in_bytes(monkeypatch: pytest.MonkeyPatch, written: str, bytes: int) -> None:
+@pytest.mark.parametrize(("written", "size"), [("50GiB", 50 * 2**30), ("1 MB", 10**6), ("4096", 4096)])
+def test_a_size_is_written_with_its_unit_or_in_bytes(monkeypatch: pytest.MonkeyPatch, written: str, size: int) -> None:
     monkeypatch.setenv("LOCKGATE_ARTIFACT_LIMIT", written)
-    assert load().artifact_limit == bytes
+    assert load().artifact_limit == size
 
 
 @pytest.mark.parametrize("written", ["0", "-1", "much", "5 apples"])
