@@ -19,11 +19,12 @@ from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
 from lockgate.usecases.advance import advance, begin
-from lockgate.usecases.gather import Looked, catalog_version, lifecycle
+from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
 from lockgate.usecases.ports import LostClaim, Ports, Work
 
 FIRST_LEASE = timedelta(seconds=15)
+SMALL = 1 << 20  # bytes that were pinned: comparing them takes less than starting a thread
 A_MOMENT = 0.3  # seconds that reading the artifacts may take before the promotion is opened for others to see
 
 
@@ -137,6 +138,8 @@ def _looking(ports: Ports, ask: Ask) -> Looking | Looked | None:
         if goes_on or work.catalog.is_prompt(ask.ref.model) or _is_there_already(work, ask):
             return None
         manifest = work.versions.manifest(ask.ref)
+    if manifest is not None and manifest.size <= SMALL:
+        return look_at_artifacts(ports, location, manifest)
     return Looking(ports, location, manifest)
 
 

@@ -49,10 +49,13 @@ log = logging.getLogger("lockgate.server")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request asks for, and how it is answered once that is so."""
+    """What a request asks for, and how it is answered once that is so: with the version as that step left it.
+
+    The version is None where the promotion took more than one step, and is read then.
+    """
 
     ask: Ask
-    answer: Callable[[], str]
+    answer: Callable[[Any], str]
 
 
 class NativeRoutes:
@@ -87,16 +90,18 @@ class NativeRoutes:
 
     async def _done(self, handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
         read = self._routes.get((scope["method"], scope["path"]))
-        wanted = None if read is None else await _in_thread(lambda: read(Request(build_environ(scope, body))))
-        if wanted is None:
+        begun = None if read is None else await _in_thread(lambda: _begin(read(Request(build_environ(scope, body)))))
+        if begun is None:
             return await _in_thread(lambda: write(handler, scope, body))
-        promote.answer(await self._waited(wanted.ask))
-        return 200, await _in_thread(wanted.answer)
+        wanted, promotion, version = begun
+        promotion = await self._waited(promotion)
+        promote.answer(promotion)
+        # mostly it is done by now, and there is nothing left to ask the database for
+        return 200, wanted.answer(version) if version is not None else await _in_thread(lambda: wanted.answer(None))
 
-    async def _waited(self, ask: Ask) -> Promotion:
+    async def _waited(self, promotion: Promotion) -> Promotion:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._wait
-        promotion = await _in_thread(lambda: promote.ask(self._ports, ask))
         pause = FIRST_PAUSE
         while not promotion.state.is_over and loop.time() < give_up:
             await asyncio.sleep(min(pause, max(0.0, give_up - loop.time())))
@@ -105,13 +110,20 @@ class NativeRoutes:
         return promotion
 
 
+def _begin(wanted: Wanted | None) -> tuple[Wanted, Promotion, Any] | None:
+    if wanted is None:
+        return None
+    promotion, version = handlers._get_model_registry_store().promote(wanted.ask)
+    return wanted, promotion, version
+
+
 def _transition(request: Request) -> Wanted | None:
     told = handlers._get_request_message(TransitionModelVersionStage(), request, _TRANSITION)
     store = handlers._get_model_registry_store()
     ask = store.ask_for_stage(told.name, told.version, told.stage, told.archive_existing_versions)
 
-    def answer() -> str:
-        version = store.get_model_version(told.name, told.version)
+    def answer(version: Any) -> str:
+        version = version or store.get_model_version(told.name, told.version)
         return str(message_to_json(TransitionModelVersionStage.Response(model_version=version.to_proto())))
 
     return None if ask is None else Wanted(ask, answer)
@@ -122,7 +134,7 @@ def _alias(request: Request) -> Wanted | None:
     store = handlers._get_model_registry_store()
     ask = store.ask_for_alias(told.name, told.alias, told.version)
 
-    def answer() -> str:
+    def answer(_version: Any) -> str:
         return "{}"
 
     return None if ask is None else Wanted(ask, answer)
