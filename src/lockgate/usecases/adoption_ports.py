@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lockgate.domain.drift import Difference
 from lockgate.domain.policy import Policy
+from lockgate.domain.stages import Stage
 
 # the first entry of a database's record says how it came to be ours
 MADE, ADOPTED = "database:made", "database:adopted"
@@ -40,6 +41,9 @@ class Drift(Protocol):
 
     def differences(self, model: str | None = None) -> Sequence[Difference]:
         """Of one model, or of the whole workspace; by model and version."""
+
+    def astray(self, model: str, stage: Stage) -> Sequence[tuple[int, Stage]]:
+        """The versions that MLflow has in the stage and we have not, each with the stage we hold it in."""
 
     def workspaces(self) -> Sequence[str]:
         """Every workspace that holds a model."""

@@ -45,6 +45,18 @@ def enter(work: Work, policy: Policy, move: Move) -> None:
         webhooks.tagged(work, move.ref.model, move.ref.version, "staging_timestamp", entered, move.at)
     for stage in {move.stage, left} & GATED:
         follow(work, policy, move.ref.model, stage)
+    if move.stage in GATED:
+        _straighten(work, move)
+
+
+def _straighten(work: Work, move: Move) -> None:
+    """Take out of MLflow's column what was put into the stage past us: clients choose by it among those in a stage."""
+    model = move.ref.model
+    for version, held in work.drift.astray(model, move.stage):
+        ref = VersionRef(model, version)
+        work.catalog.set_stage(ref, held, move.at)
+        because = f"{move.ref} entered {move.stage}, where Lockgate never let {ref} in"
+        work.record.write(Entry("drift:mended", move.who, move.at, model, version, move.stage, held, because))
 
 
 def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move) -> None:

@@ -252,6 +252,24 @@ def test_promoting_to_the_stage_we_hold_needs_no_gates_and_to_the_other_one_it_d
     assert of_fraud(ports) == []
 
 
+def test_a_promotion_into_a_stage_takes_out_of_it_what_nobody_here_let_in(database: Adoptable, ports: Ports) -> None:
+    database.stock.move("fraud", 1, "Production")
+    database.stock.register("fraud", 4, "Production")
+
+    assert move(ports, VersionRef("fraud", 3), Stage.PRODUCTION) is PromotionState.DONE
+
+    assert [database.stock.stage("fraud", number) for number in (1, 2, 3, 4)] == [
+        "Archived", "Archived", "Production", "None",
+    ]  # fmt: skip
+    assert of_fraud(ports) == []
+    with ports.store.reading() as work:
+        mended = work.record.read(model="fraud", action="drift:mended")
+    assert sorted((e.plain["version"], e.plain["from"], e.plain["to"]) for e in mended) == [
+        (1, "Production", "Archived"),
+        (4, "Production", "None"),
+    ]
+
+
 def test_a_deletion_is_accepted_by_a_person_for_a_reason(database: Adoptable, ports: Ports) -> None:
     database.stock.delete("fraud", 2)
     database.stock.delete_model("twins")

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    bindparam,
     exists,
     func,
     inspect,
@@ -32,12 +33,26 @@ from lockgate.usecases.adoption_ports import Adoption
 _LATER = timedelta(seconds=60) // timedelta(microseconds=1)
 _STAGE = func.coalesce(mlflow.model_versions.c.current_stage, Stage.NONE.value)
 
+# made once: every promotion asks it
+_OURS = (versions.c.model_id == bindparam("of")) & (versions.c.version == mlflow.model_versions.c.version)
+_ASTRAY = (
+    select(mlflow.model_versions.c.version, func.coalesce(versions.c.stage, Stage.NONE.value).label("held"))
+    .outerjoin_from(mlflow.model_versions, versions, _OURS)
+    .where(
+        mlflow.model_versions.c.workspace == bindparam("workspace"),
+        mlflow.model_versions.c.name == bindparam("name"),
+        mlflow.model_versions.c.current_stage == bindparam("stage"),
+        versions.c.stage.is_distinct_from(mlflow.model_versions.c.current_stage),
+    )
+)
+
 
 class SqlDrift:
     """`Drift`."""
 
     def __init__(self, connection: Connection, names: Names, policies: SqlPolicies, adoption: Adoption) -> None:
         self._connection = connection
+        self._names = names
         self._workspace = names.workspace
         self._policies = policies
         self._adoption = adoption
@@ -53,6 +68,12 @@ class SqlDrift:
         found += [x for x in self._of_aliases(model) if x.found or (x.model, x.held) not in deleted]
         whole += [x for x in found if x.model not in elsewhere]
         return sorted(whole, key=lambda x: (x.model, x.version or 0, x.alias))
+
+    def astray(self, model: str, stage: Stage) -> Sequence[tuple[int, Stage]]:
+        if self._adoption.begun() is None:
+            return ()
+        here = {"workspace": self._workspace, "name": model, "of": self._names.key(model), "stage": stage.value}
+        return [(row.version, Stage(row.held)) for row in self._connection.execute(_ASTRAY, here)]
 
     def workspaces(self) -> Sequence[str]:
         """Every workspace that holds a model, in MLflow's tables or in ours; none while MLflow's are not made yet."""
