@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
@@ -19,9 +20,19 @@ RESERVED = frozenset(
 _ADDED = re.compile(
     r"\bOR\b|\(|\b(creation_timestamp|last_updated_timestamp|current_stage|stage|aliases|user_id)\b", re.I
 )
+_BY_UPDATE = re.compile(r"order_by=(%60)?(last_updated_)?timestamp", re.I)
 _REGISTRY = ("registered-models/", "model-versions/", "webhooks")
 
-Mend = Callable[[Request, Answer, Answer], Answer | None]
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, and what came before it in its story."""
+
+    request: Request
+    past: Sequence[Request] = ()
+
+
+Mend = Callable[[Asked, Answer, Answer], Answer | None]
 
 
 @dataclass(frozen=True)
@@ -32,75 +43,82 @@ class Difference:
     mend: Mend
 
 
-def explained(request: Request, stock: Answer, ours: Answer) -> tuple[str, ...]:
+def explained(asked: Asked, stock: Answer, ours: Answer) -> tuple[str, ...]:
     """The names of the differences that make one answer into the other; empty when they do not."""
     names = []
     for difference in DIFFERENCES:
         if ours == stock:
             break
-        mended = difference.mend(request, stock, ours)
+        mended = difference.mend(asked, stock, ours)
         if mended is not None and mended != ours:
             names.append(difference.name)
             ours = mended
     return tuple(names) if ours == stock else ()
 
 
-def _no_object(request: Request, stock: Answer, ours: Answer) -> Answer | None:
+def _no_object(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     return stock if stock.status == 500 and ours.status == 400 and "no object" in _message(ours) else None
 
 
-def _stumbled(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    reads = request.method in ("GET", "HEAD")
-    return (
-        stock if stock.status == 500 and (ours.status in (400, 500) or (reads and ours.status in (200, 404))) else None
-    )
+def _stumbled(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    possible = (400, 500, 200, 404) if asked.request.method in ("GET", "HEAD") else (400, 500)
+    return stock if stock.status == 500 and ours.status in possible else None
 
 
-def _no_page(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    return stock if stock.status == 200 and ours.status == 400 and "max_results" in _message(ours) else None
+def _no_page(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    told = ours.status == 400 and "It must be a positive integer" in _message(ours)
+    return stock if told and stock.status in (200, 400) else None
 
 
-def _wrong_method(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    there = any(part in request.path for part in _REGISTRY)
+def _wrong_method(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    there = any(part in asked.request.path for part in _REGISTRY)
     return stock if there and stock.status in (404, 405) and "no way to change the registry" in _message(ours) else None
 
 
-def _reserved_tag(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    named = any(key.encode() in (request.body or b"") or key in request.query for key in RESERVED)
+def _reserved_tag(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    named = any(key.encode() in (asked.request.body or b"") or key in asked.request.query for key in RESERVED)
     return stock if named and ours.status in (400, 403) and stock.status == 200 else None
 
 
-def _more_filters(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    written = unquote_plus(request.query) + (request.body or b"").decode("utf-8", "replace")
-    asked = request.path.endswith("/search") and _ADDED.search(written)
-    return stock if asked and stock.status == 400 and ours.status in (200, 400) else None
+def _more_filters(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    written = unquote_plus(asked.request.query) + (asked.request.body or b"").decode("utf-8", "replace")
+    there = asked.request.path.endswith("/search") and _ADDED.search(written)
+    return stock if there and stock.status == 400 and ours.status in (200, 400) else None
 
 
-def _no_sql(request: Request, stock: Answer, ours: Answer) -> Answer | None:
+def _no_sql(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     there = stock.status == ours.status and "Error: (" in _message(stock)
     return stock if there and _message(stock).startswith(_message(ours)) else None
 
 
-def _user(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    return _each_version(ours, lambda version: version.pop("user_id", None))
+def _user(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    return _each(ours, lambda each: each.pop("user_id", None))
 
 
-def _aliases_found(request: Request, stock: Answer, ours: Answer) -> Answer | None:
-    if not request.path.endswith(("model-versions/search", "registered-models/search")) or ours.status != 200:
+def _aliases_found(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    if not asked.request.path.endswith(("model-versions/search", "registered-models/search")) or ours.status != 200:
         return None
-    return _each_version(ours, lambda version: version.pop("aliases", None))
+    return _each(ours, lambda each: each.pop("aliases", None) if "version" in each else None)
 
 
-def _stage_alias(request: Request, stock: Answer, ours: Answer) -> Answer | None:
+def _stage_alias(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     def plain(told: dict[str, Any]) -> None:
         _keep(told, "tags", lambda tag: tag.get("key") != "staging_timestamp")
         _keep(told, "aliases", lambda one: (one["alias"] if isinstance(one, dict) else one) not in PROTECTED)
 
-    return _each_version(ours, plain)
+    return _each(ours, plain)
 
 
-def _prompt_stage(request: Request, stock: Answer, ours: Answer) -> Answer | None:
+def _prompt_stage(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     return stock if "prompt" in _message(ours).lower() and ours.status in (400, 403) and stock.status == 200 else None
+
+
+def _stays(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
+    moved = any(before.path.endswith("transition-stage") for before in asked.past)
+    query, usual = asked.request.query, asked.request.path.endswith("model-versions/search")
+    by_update = _BY_UPDATE.search(query) or (usual and "order_by=" not in query)
+    same = ours.status == 200 and _found(stock) == _found(ours)
+    return stock if moved and by_update and same else None
 
 
 DIFFERENCES = (
@@ -115,11 +133,19 @@ DIFFERENCES = (
     Difference("user_id", _user),
     Difference("aliases in what a search finds", _aliases_found),
     Difference("alias and time of a stage", _stage_alias),
+    Difference("moves to where a version is", _stays),
 )
 
 
 def _message(answer: Answer) -> str:
     return str(answer.body.get("message", "")) if isinstance(answer.body, dict) else ""
+
+
+def _found(answer: Answer) -> list[str]:
+    """What a search found, whatever its order."""
+    body = answer.body if isinstance(answer.body, dict) else {}
+    found = [*body.get("registered_models", ()), *body.get("model_versions", ())]
+    return sorted(json.dumps(each, sort_keys=True) for each in found)
 
 
 def _keep(told: dict[str, Any], key: str, wanted: Callable[[Any], bool]) -> None:
@@ -129,7 +155,7 @@ def _keep(told: dict[str, Any], key: str, wanted: Callable[[Any], bool]) -> None
             del told[key]
 
 
-def _each_version(answer: Answer, change: Callable[[dict[str, Any]], object]) -> Answer:
+def _each(answer: Answer, change: Callable[[dict[str, Any]], object]) -> Answer:
     """A copy with `change` done to everything in it that is a version or a model."""
     body = copy.deepcopy(answer.body)
 
