@@ -162,6 +162,7 @@ def _database(database: str, server: str | None, folder: Path, rounds: int, prog
 def _lockgate(server: str | None, folder: Path, of: Content) -> Iterator[int]:
     if server is None:
         uri = seed.sqlite_file(of, folder / f"{of.key}.db")
+        seed.write_ahead(uri)
     else:
         uri = seed.postgres_database(of, server, f"growth_{of.key.replace('-', '_')}")
     with sides.lockgate(uri, folder / of.key, 1) as side:

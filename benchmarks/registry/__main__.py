@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.registry import postgres, report, runner
 from benchmarks.registry.cells import CELLS, POSTGRESQL, SQLITE
-from benchmarks.registry.runner import MANY, ONE, ROOT, Plan
+from benchmarks.registry.runner import ADOPTED, MANY, ONE, ROOT, Plan
 from benchmarks.registry.sides import DidNotStart
 
 JSON_FILE = ROOT / "build" / "bench-registry.json"
@@ -33,7 +33,7 @@ def main() -> int:
         seconds=told.seconds,
         databases=runner.databases(told.databases.split(",")),
         cells=tuple(cell for cell in CELLS if not told.only or told.only in cell.name),
-        setups=(ONE,) if told.one_worker else (ONE, MANY),
+        setups=(ONE,) if told.one_worker else (ONE, MANY, ADOPTED),
     )
     began = time.monotonic()
     try:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.registry.cells import HEALTHY_SECONDS, IDLE_MIB, Cell
 from benchmarks.registry.load import Result
-from benchmarks.registry.runner import MANY, ONE, Outcome, Plan
+from benchmarks.registry.runner import ADOPTED, MANY, ONE, Outcome, Plan
 from benchmarks.registry.sides import LOCKGATE, STOCK
 
 
@@ -40,7 +40,7 @@ class Line:
     @property
     def goal(self) -> float | None:
         """None where the design names none: with other numbers of workers."""
-        return self.cell.goal(self.database) if self.setup == ONE else None
+        return None if self.setup == MANY else self.cell.goal(self.database)
 
     @property
     def reached(self) -> bool:
@@ -57,7 +57,7 @@ def lines(plan: Plan, outcome: Outcome) -> Iterator[Line]:
     """Every cell that was measured, in the order of the plan."""
     for database in plan.databases:
         for setup in plan.setups:
-            for cell, connections in plan.steps(setup):
+            for cell, connections in plan.steps(database, setup):
                 if connections == 1:
                     continue
                 found = [
@@ -171,9 +171,9 @@ def _starts(outcome: Outcome) -> Iterator[tuple[str, ...]]:
 
 
 def _whose(side: str, setup: str) -> str:
-    if setup not in (ONE, MANY):
-        return setup
-    return "1 worker" if setup == ONE else "default: 4 workers" if side == STOCK else "2 workers"
+    if setup == MANY:
+        return "default: 4 workers" if side == STOCK else "2 workers"
+    return {ONE: "1 worker", ADOPTED: "1 worker, a file of stock's"}.get(setup, setup)
 
 
 # --- the page of the docs ---------------------------------------------------------------------------------------------
@@ -241,14 +241,15 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
         "## What was missed",
         "",
     ]
-    parts += [f"- {line.cell.name}, {line.database}: {line.ratio:.1f}x of {line.goal:.0f}x." for line in missed]
-    parts += [
-        f"- {line.cell.name}, {line.database}: the slowest answers to one client (p99) take longer than stock's."
-        for line in slow
-    ]
+    parts += [f"- {_where(line)}: {line.ratio:.1f}x of {line.goal:.0f}x." for line in missed]
+    parts += [f"- {_where(line)}: the slowest answers to one client (p99) take longer than stock's." for line in slow]
     if not missed and not slow:
         parts.append("Nothing.")
     return "\n".join(parts) + "\n"
+
+
+def _where(line: Line) -> str:
+    return f"{line.cell.name}, {line.database}{', a file of stock’s' if line.setup == ADOPTED else ''}"
 
 
 def markdown(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:

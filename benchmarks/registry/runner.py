@@ -20,6 +20,7 @@ from benchmarks.registry.sides import LOCKGATE, STOCK, Side
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE, MANY = "one worker each", "stock's default of four workers, two of Lockgate's"
+ADOPTED = "one worker each, Lockgate on a file that stock made"
 SETTLE = 3.0  # seconds between the first answer and the weighing
 MOST_READS, MOST_WRITES = 5_000, 1_000  # a cell that is through with so many requests is over before its time
 
@@ -32,18 +33,20 @@ class Plan:
     seconds: float
     databases: tuple[str, ...]
     cells: tuple[Cell, ...] = CELLS
-    setups: tuple[str, ...] = (ONE, MANY)
+    setups: tuple[str, ...] = (ONE, MANY, ADOPTED)
 
-    def steps(self, setup: str) -> list[tuple[Cell, int]]:
+    def steps(self, database: str, setup: str) -> list[tuple[Cell, int]]:
         """The cells of one round with their number of connections; alone at c=1 it is about the slowest answers."""
         if setup == MANY:
             return [(cell, 8) for cell in self.cells if cell.scales]
+        if setup == ADOPTED:  # PostgreSQL has one way to write, whoever made the database
+            return [(cell, 8) for cell in self.cells if cell.adopted and database == SQLITE]
         return [(cell, connections) for cell in self.cells for connections in (8, 1)]
 
     def total(self) -> int:
         """How many measurements that makes."""
-        one_round = sum(len(self.steps(setup)) * 2 for setup in self.setups)
-        return one_round * self.rounds * len(self.databases)
+        rounds = [len(self.steps(database, setup)) * 2 for database in self.databases for setup in self.setups]
+        return sum(rounds) * self.rounds
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ def run(plan: Plan, postgres: str | None, watch: Watch) -> Outcome:
     with _generator() as load:
         for database in plan.databases:
             for setup in plan.setups:
-                if plan.steps(setup):
+                if plan.steps(database, setup):
                     _setup(plan, database, setup, postgres, load, outcome, watch)
     with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as folder:
         for number in range(plan.rounds):
@@ -116,16 +119,18 @@ def _setup(
     with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as named, contextlib.ExitStack() as stack:
         folder = Path(named)
         copies = [_copy(database, postgres, folder, side) for side in (STOCK, LOCKGATE)]
+        if database == SQLITE and setup != ADOPTED:
+            seed.write_ahead(copies[1])
         watch(f"{database}: stock starts, {setup}", 0)
-        theirs = stack.enter_context(sides.stock(seed.driver(copies[0]), folder / STOCK, 1 if setup == ONE else None))
+        theirs = stack.enter_context(sides.stock(seed.driver(copies[0]), folder / STOCK, None if setup == MANY else 1))
         watch(f"{database}: Lockgate starts, {setup}", 0)
-        ours = stack.enter_context(sides.lockgate(copies[1], folder / LOCKGATE, 1 if setup == ONE else 2))
+        ours = stack.enter_context(sides.lockgate(copies[1], folder / LOCKGATE, 2 if setup == MANY else 1))
         time.sleep(SETTLE)
         for side in (theirs, ours):
             outcome.starts.append(Start(side.name, setup, database, side.healthy, side.ready, *side.memory()))
         starts: dict[tuple[str, str], int] = {}
         for number in range(plan.rounds):
-            for cell, connections in plan.steps(setup):
+            for cell, connections in plan.steps(database, setup):
                 # who comes first changes, so that neither always finds the other's heat
                 for side in (theirs, ours) if number % 2 == 0 else (ours, theirs):
                     watch(f"{database}: {cell.name}, c={connections}, {side.name}", 0)

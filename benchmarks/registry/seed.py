@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -50,6 +51,12 @@ def sqlite_file(of: Content, to: Path) -> str:
             os.replace(fresh, kept)
     shutil.copyfile(kept, to)
     return f"sqlite:///{to}"
+
+
+def write_ahead(uri: str) -> None:
+    """Give an SQLite file the journal of those that Lockgate makes itself; an adopted file keeps its own."""
+    with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def postgres_database(of: Content, server: str, name: str) -> str:
