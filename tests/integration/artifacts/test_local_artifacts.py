@@ -9,9 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +18,8 @@ import pytest
 
 from lockgate.adapters.artifacts.blobs import Blobs
 from lockgate.adapters.artifacts.pinned import PinnedArtifacts
-from lockgate.adapters.artifacts.reading import Limits
+from lockgate.adapters.artifacts.reading import Fetch, HashOnly, Limits
+from lockgate.adapters.artifacts.tree import Tree
 from lockgate.domain.errors import BadInput, Unavailable, Unreadable
 from lockgate.domain.manifest import PinnedFile
 from lockgate.testing.artifacts import ArtifactsInMemory
@@ -238,32 +238,49 @@ def replaced(source: Path) -> None:
 
 
 def added(source: Path) -> None:
-    (source / f"more-{time.monotonic_ns()}").touch()
+    (source / "more").touch()
 
 
-@pytest.mark.parametrize("write", [appended_to, edited_in_place, replaced, added])
-def test_what_is_written_while_it_is_read_is_refused(
-    artifacts: PinnedArtifacts, source: Path, tmp_path: Path, write: Callable[[Path], None]
-) -> None:
-    done = threading.Event()
+def removed(source: Path) -> None:
+    (source / "empty").unlink()
 
-    def keep_writing() -> None:
-        while not done.is_set():
-            write(source)
 
-    writer = threading.Thread(target=keep_writing)
-    writer.start()
-    try:
-        with pytest.raises(Unreadable, match="changed while they were read: ") as refused:
-            artifacts.pin(LOCATION)
-    finally:
-        done.set()
-        writer.join()
+class Meddling(HashOnly):
+    """Somebody writes when the last of the files has just been read."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+
+    def take(self, path: str, fetch: Fetch, mark: str | None) -> PinnedFile:
+        taken = super().take(path, fetch, mark)
+        if path == "model.skops":
+            self._write()
+        return taken
+
+
+@pytest.mark.parametrize("write", [appended_to, edited_in_place, replaced, added, removed])
+def test_what_is_written_while_it_is_read_is_refused(root: Path, source: Path, write: Callable[[Path], None]) -> None:
+    tree = Tree(root, ("0", "models", "m-1", "artifacts"), LOCATION)
+
+    with pytest.raises(Unreadable, match=r"changed while they were read: \w+") as refused:
+        tree.read(Meddling(lambda: write(source)))
 
     assert "Wait until whoever writes there is done" in refused.value.hint
-    assert leftovers(tmp_path) == []
-    assert not list((tmp_path / "home" / "cache").glob("sha256-*"))
-    assert artifacts.pin(LOCATION).files
+    assert tree.read(HashOnly()) is not None
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_is_not_read_for_ever(root: Path, source: Path) -> None:
+    class Growing(HashOnly):
+        def take(self, path: str, fetch: Fetch, mark: str | None) -> PinnedFile:
+            def growing(offset: int) -> Iterator[bytes]:
+                for chunk in fetch(offset):
+                    appended_to(source)
+                    yield chunk
+
+            return super().take(path, growing if path == "model.skops" else fetch, mark)
+
+    with pytest.raises(Unreadable, match="changed while they were read: model.skops"):
+        Tree(root, ("0", "models", "m-1", "artifacts"), LOCATION).read(Growing())
 
 
 def test_a_version_that_shares_files_with_another_costs_only_its_own(
