@@ -40,6 +40,10 @@ _TOKENS = re.compile(
     r"|(?P<open>\()|(?P<close>\))|(?P<space>\s+)|(?P<word>[\w.]+)|(?P<rest>.)",
     re.DOTALL,
 )
+# what clients and pages ask most: all versions of a model, or of a run
+_USUAL = re.compile(r"(?P<field>name|run_id) ?= ?'(?P<value>[^'\"`\\\x00-\x1f]*)'")
+_EVERYTHING: tuple[Condition, bool] = (Every(()), False)
+_REMEMBERED = 2_000  # characters of a filter that is worth remembering
 _DEEPEST = 32  # parentheses within parentheses
 _LONGEST = 65536  # characters; no client writes more, and a request line holds no more
 # one that was never opened: MLflow's checks of a parsed filter ask it for nothing but the workspace
@@ -66,9 +70,20 @@ _STOCK: dict[Kind, Any] = {"versions": SearchModelVersionUtils, "models": Search
 _OURS: dict[Kind, Any] = {"versions": _Versions, "models": _Models}
 
 
-@lru_cache(maxsize=512)
 def condition(kind: Kind, dialect: str, written: str) -> tuple[Condition, bool]:
     """What a filter string asks for, and whether it asks for prompts. Raises MLflow's error for one it cannot mean."""
+    if not written:
+        return _EVERYTHING
+    usual = _USUAL.fullmatch(written)
+    if usual is not None and (kind == "versions" or usual["field"] == "name"):
+        # one of each model and run is too many to remember, and a parser would take longer than the search
+        return Every((Compare(usual["field"], "=", usual["value"]),)), False
+    understand = _understood if len(written) <= _REMEMBERED else _understood.__wrapped__
+    return understand(kind, dialect, written)
+
+
+@lru_cache(maxsize=512)
+def _understood(kind: Kind, dialect: str, written: str) -> tuple[Condition, bool]:
     try:
         return _stock(kind, dialect, written)
     except MlflowException as refused:

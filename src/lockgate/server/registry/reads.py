@@ -47,11 +47,11 @@ class _Unusual(Exception):
 
 
 class NativeReads:
-    """Answers reads of the registry; everything else goes on to `app`."""
+    """Answers reads of the registry from `store`, MLflow's if none is given; everything else goes on to `app`."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, store: Any = None) -> None:
         self._app = app
-        self._store = handlers._get_model_registry_store()
+        self._store = store or handlers._get_model_registry_store()
         gets: dict[str, Read] = {
             "model-versions/get": self._version,
             "model-versions/get-download-uri": self._location,

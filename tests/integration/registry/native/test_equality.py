@@ -94,7 +94,7 @@ def test_each_read_answers_what_mlflow_answers(filled: Pair) -> None:
 
 
 def test_every_page_of_a_search_for_versions_is_mlflows(filled: Pair, rounds: Callable[[int, int], int]) -> None:
-    @settings(max_examples=rounds(60, 3_000))
+    @settings(max_examples=rounds(40, 3_000))
     @given(_wanted(VERSION_CONDITIONS, VERSION_ORDERS), st.lists(st.booleans(), max_size=40))
     def holds(wanted: dict[str, Any], swaps: list[bool]) -> None:
         _same_pages(filled, "search_model_versions", wanted, swaps)
@@ -103,7 +103,7 @@ def test_every_page_of_a_search_for_versions_is_mlflows(filled: Pair, rounds: Ca
 
 
 def test_every_page_of_a_search_for_models_is_mlflows(filled: Pair, rounds: Callable[[int, int], int]) -> None:
-    @settings(max_examples=rounds(60, 3_000))
+    @settings(max_examples=rounds(40, 3_000))
     @given(_wanted(MODEL_CONDITIONS, MODEL_ORDERS), st.lists(st.booleans(), max_size=40))
     def holds(wanted: dict[str, Any], swaps: list[bool]) -> None:
         _same_pages(filled, "search_registered_models", wanted, swaps)

@@ -22,8 +22,10 @@ from lockgate.adapters.sql.troubles import explained, unavailable
 from lockgate.domain.errors import BadInput, Unavailable
 
 LINES = 8
-PREPARED = 64  # statements a connection keeps planned; what comes after them is planned each time
+PREPARED = 64  # light statements a connection keeps planned; any other is planned each time, with its values in view
 _ANSWER_SECONDS = 60.0
+# machine code takes forty milliseconds to make, for statements that take one
+_SETTINGS = b"SET jit = off; SET default_transaction_read_only = on"
 _ROWS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
@@ -41,17 +43,16 @@ class PostgresqlReader:
     reads = RegistryReads(sqlite=False)
 
     def __init__(self, url: URL) -> None:
-        told = connecting(url)
         self._engine = create_engine(
             url,
             pool_size=2,
             max_overflow=LINES - 2,
             pool_timeout=BUSY_SECONDS,
             isolation_level="AUTOCOMMIT",
-            connect_args=told,
+            creator=self._connect,
         )
         _, arguments = self._engine.dialect.create_connect_args(url)
-        self._arguments: dict[str, Any] = {**told, **arguments}
+        self._arguments: dict[str, Any] = {**connecting(url), **arguments}
         self._idle: list[_Line] = []
         self._places: asyncio.Semaphore | None = None
 
@@ -87,20 +88,21 @@ class PostgresqlReader:
         values = _values(asked.statement, asked.values)
         with explained():
             try:
-                return self._fetched(asked.statement, values)
+                return self._fetched(asked, values)
             except psycopg.OperationalError:
                 # the database was started again since this connection was made: all of them are gone
                 self._engine.dispose()
             try:
-                return self._fetched(asked.statement, values)
+                return self._fetched(asked, values)
             except psycopg.OperationalError as error:
                 raise _away(error) from error
 
-    def _fetched(self, statement: Statement, values: Sequence[Any]) -> Rows:
+    def _fetched(self, asked: Query, values: Sequence[Any]) -> Rows:
         borrowed = self._engine.raw_connection()
         try:
             cursor = psycopg.RawCursor(borrowed.driver_connection)  # type: ignore[arg-type]
-            return cursor.execute(statement.sql.encode(), values).fetchall()
+            # one that may read much is planned with its values in view
+            return cursor.execute(asked.statement.sql.encode(), values, prepare=asked.light).fetchall()
         except psycopg.OperationalError:
             borrowed.invalidate()
             raise
@@ -123,26 +125,26 @@ class PostgresqlReader:
         else:
             await places.acquire()
         try:
-            return await self._on_a_line(asked.statement, values)
+            return await self._on_a_line(asked, values)
         finally:
             places.release()
 
-    async def _on_a_line(self, statement: Statement, values: Sequence[bytes | None]) -> Rows:
+    async def _on_a_line(self, asked: Query, values: Sequence[bytes | None]) -> Rows:
         while self._idle:
             line = self._idle.pop()
             try:
-                return await self._through(line, statement, values)
+                return await self._through(line, asked, values)
             except _Lost:
                 continue  # made before the database was started again; a fresh one decides
         try:
             made = await anyio.to_thread.run_sync(self._connect)
-            return await self._through(_Line(made), statement, values)
+            return await self._through(_Line(made), asked, values)
         except (_Lost, psycopg.OperationalError) as error:
             raise _away(error) from error
 
-    async def _through(self, line: _Line, statement: Statement, values: Sequence[bytes | None]) -> Rows:
+    async def _through(self, line: _Line, asked: Query, values: Sequence[bytes | None]) -> Rows:
         try:
-            rows = await line.ask(statement, values)
+            rows = await line.ask(asked, values)
         except BaseException:
             line.close()  # an answer may still be under way on it
             raise
@@ -150,7 +152,9 @@ class PostgresqlReader:
         return rows
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(**self._arguments, autocommit=True)
+        connection = psycopg.connect(**self._arguments, autocommit=True)
+        connection.execute(_SETTINGS)
+        return connection
 
 
 class _Line:
@@ -167,12 +171,13 @@ class _Line:
         self._results: list[Any] = []
         self._loop.add_reader(self._socket, self._readable)
 
-    async def ask(self, statement: Statement, values: Sequence[bytes | None]) -> Rows:
+    async def ask(self, asked: Query, values: Sequence[bytes | None]) -> Rows:
         """The rows. Raises _Lost when the connection is gone."""
+        statement = asked.statement
         name = self._prepared.get(statement.sql)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                if name is None and len(self._prepared) < PREPARED:
+                if name is None and asked.light and len(self._prepared) < PREPARED:
                     name = b"lockgate_%d" % len(self._prepared)
                     self._libpq.send_prepare(name, statement.sql.encode())
                     await self._answer()

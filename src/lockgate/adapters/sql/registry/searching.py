@@ -23,6 +23,7 @@ from sqlalchemy import (
     UnaryExpression,
     and_,
     bindparam,
+    case,
     false,
     literal_column,
     or_,
@@ -40,6 +41,7 @@ from lockgate.domain.search import NUMBERS, By, Compare, Condition, Either, Ever
 Kind = Literal["models", "versions"]
 _IS_PROMPT: ColumnElement[str] = literal_column(f"'{mlflow.IS_PROMPT}'")
 _TRUE: ColumnElement[str] = literal_column("'true'")
+_ONE: ColumnElement[int] = literal_column("1")
 _LIMIT = bindparam("size", type_=Integer)
 _OFFSET = bindparam("offset", type_=BigInteger)
 _COLUMNS = {"created": "creation_time", "updated": "last_updated_time", "stage": "current_stage"}
@@ -123,7 +125,11 @@ class _Builder:
         page = self._page()
         row = self._row.alias("r")
         same = [row.c.workspace == WORKSPACE, *(row.c[key] == page.c[key] for key in self._key)]
-        columns = self._words.version_columns(row) if self._shape.kind == "versions" else self._words.model_columns(row)
+        columns = (
+            self._words.version_columns(row)
+            if self._shape.kind == "versions"
+            else self._words.model_columns(row, first=False)
+        )
         order = [_sorted(row.c[_column(by.field)], by) for by in self._shape.order]
         return select(*columns).select_from(page.join(row, and_(*same))).order_by(*order)
 
@@ -142,7 +148,9 @@ class _Builder:
 
     def _keys(self, *stretch: ColumnElement[bool]) -> Select[Any]:
         wanted = dict.fromkeys([*self._key, *(_column(by.field) for by in self._order)])
-        where = [self._row.c.workspace == WORKSPACE, self._condition(self._shape.condition), *stretch]
+        where = [self._row.c.workspace == WORKSPACE, *stretch]
+        if self._shape.condition != Every(()):
+            where.append(self._condition(self._shape.condition))
         if self._shape.kind == "versions":
             where.append(self._row.c.current_stage != DELETED)
         if not self._shape.prompts:
@@ -231,7 +239,10 @@ class _Builder:
             tag.c.name == self._row.c.name,
             tag.c.value == _TRUE,
         )
-        return ~select(tag.c.name).where(*where).correlate_except(tag).exists()
+        # NOT EXISTS PostgreSQL may turn into a join, and then reads all rows before it gives the first ones; of a bare
+        # IS NULL it believes that hardly any row passes
+        found = select(tag.c.name).where(*where).correlate_except(tag).limit(_ONE).scalar_subquery()
+        return case((found.is_(None), true()), else_=false())
 
 
 def _compared(column: ColumnElement[Any], part: Compare, kind: Any) -> ColumnElement[bool]:

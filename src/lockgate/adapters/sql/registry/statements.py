@@ -97,8 +97,8 @@ class Words:
             found.append(_each(alias, self.gathered(alias.c.alias), key).label("aliases"))
         return found
 
-    def model_columns(self, row: FromClause) -> list[ColumnElement[Any]]:
-        """A model as `ModelRow` has it."""
+    def model_columns(self, row: FromClause, *, first: bool) -> list[ColumnElement[Any]]:
+        """A model as `ModelRow` has it. `first`: with the first version of each stage, which only one model needs."""
         key = (row.c.workspace, row.c.name)
         alias = mlflow.registered_model_aliases.alias("a")
         aliases = _each(alias, self.gathered(self.array(alias.c.alias, alias.c.version)), key)
@@ -107,14 +107,16 @@ class Words:
             *plain,
             self.tags(mlflow.registered_model_tags, key).label("tags"),
             aliases.label("aliases"),
-            self._latest_json(row).label("latest"),
+            self._latest_json(row, first=first).label("latest"),
         ]
 
-    def _latest_json(self, model: FromClause) -> ColumnElement[Any]:
-        first, newest, version = _newest(model.c.workspace, model.c.name)
+    def _latest_json(self, model: FromClause, *, first: bool) -> ColumnElement[Any]:
+        oldest, newest, version = _newest(model.c.workspace, model.c.name)
         columns = self.version_columns(version, aliases=False)
         columns[-1] = self.nested(columns[-1])
-        gathered = select(self.gathered(self.array(first, *columns))).select_from(newest)
+        gathered = select(self.gathered(self.array(oldest if first else literal_column("0"), *columns))).select_from(
+            newest
+        )
         return gathered.correlate(model).scalar_subquery()
 
     def version(self) -> Statement:
@@ -144,7 +146,9 @@ class Words:
     def model(self) -> Statement:
         """One model by name."""
         row = mlflow.registered_models
-        return self.compiled(select(*self.model_columns(row)).where(row.c.workspace == WORKSPACE, row.c.name == NAME))
+        return self.compiled(
+            select(*self.model_columns(row, first=True)).where(row.c.workspace == WORKSPACE, row.c.name == NAME)
+        )
 
     def exists(self) -> Statement:
         """One row when there is a model of this name."""
