@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -53,8 +54,12 @@ def server() -> Iterator[str]:
             _until_it_answers(port, process)
             yield f"postgresql://bench@127.0.0.1:{port}"
         finally:
-            process.terminate()
-            process.wait(30)
+            process.send_signal(signal.SIGINT)  # TERM would wait for every client to leave by itself
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
