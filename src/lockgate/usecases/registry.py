@@ -232,12 +232,19 @@ def ask_by_alias(work: Work, ref: VersionRef, alias: str, who: Who) -> Ask | Non
 def may_delete_alias(work: Work, model: str, alias: str, holder: int | None) -> None:
     """Raises Conflict for a protected alias while a version is the primary of its stage."""
     stage = protected_stage(work, model, alias)
-    if stage is not None and holder is not None and work.versions.newest_in_stage(model, stage) is not None:
+    if stage is not None and holder is not None and _has_primary(work, model, stage):
         raise Conflict(
             f"The alias {alias} of {model} names the primary version of {stage}; "
             f"it goes when {model}@{holder} leaves that stage.",
             hint=f"lockgate promote {model}@{holder} --to archived",
         )
+
+
+def _has_primary(work: Work, model: str, stage: Stage) -> bool:
+    """False too where versions are in the stage since before Lockgate, and no alias named one of them."""
+    newest = work.versions.newest_in_stage(model, stage)
+    row = work.versions.get(VersionRef(model, newest)) if newest is not None else None
+    return row is not None and row.primary
 
 
 def alias_changed(work: Work, change: Change, alias: str, before: int | None, after: int | None) -> None:

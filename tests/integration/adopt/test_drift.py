@@ -15,7 +15,7 @@ from lockgate.domain.promotion import Kind as Way
 from lockgate.domain.promotion import PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import drift, promote, status
+from lockgate.usecases import drift, promote, registry, status
 from lockgate.usecases.adoption_ports import UNRECORDED
 from lockgate.usecases.ports import Ports
 from tests.integration.adopt.conftest import Adoptable, Printed
@@ -318,6 +318,25 @@ def test_a_deletion_is_not_accepted_while_the_version_still_serves(database: Ado
 
     with pytest.raises(Conflict, match="still serves at the production endpoint"):
         drift.accept(ports, "fraud", ANN, "gone")
+
+
+def test_an_alias_that_names_nothing_of_ours_may_be_deleted_by_its_clients(ports: Ports) -> None:
+    with ports.store.reading() as work:
+        registry.may_delete_alias(work, "wrong", "production", 1)
+        with pytest.raises(Conflict, match="names the primary version of Production"):
+            registry.may_delete_alias(work, "fraud", "production", 2)
+
+
+def test_a_model_registered_here_starts_with_nothing_of_one_that_was_deleted_past_us(
+    database: Adoptable, ports: Ports
+) -> None:
+    database.stock.delete_model("twins")
+    database.stock.register_model("twins")  # MLflow's part of the change
+    with ports.store.writing("twins") as work:
+        registry.model_registered(work, registry.Change("twins", ANN, ports.clock.now()), {})
+
+    found = status.of_model(ports, "twins")
+    assert (found.versions, found.drift) == ((), ())
 
 
 # --- shown ------------------------------------------------------------------------------------------------------------
