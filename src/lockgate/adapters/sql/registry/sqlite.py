@@ -57,10 +57,11 @@ class SqliteReader:
             return result
 
     def close(self) -> None:
-        """Give all connections back."""
-        while not self._free.empty():
-            if (connection := self._free.get_nowait()) is not None:
+        """Give all connections back; another read opens them again."""
+        for connection in [self._free.get_nowait() for _ in range(self._free.qsize())]:
+            if connection is not None:
                 connection.close()
+            self._free.put(None)
         if self._loops is not None:
             self._loops.close()
             self._loops = None
