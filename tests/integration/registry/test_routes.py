@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lockgate.server.problems import TABLE, Problem
-from lockgate.server.registry import known_routes
-from lockgate.server.registry.known_routes import BOTH, ROUTES, Way
+from lockgate.server.registry import artifact_routes, known_routes
+from lockgate.server.registry.artifact_routes import Kind
+from lockgate.server.registry.known_routes import BOTH, ROUTES, Route, Way
 from lockgate.wire.requests import PREFIX
 
 # what MLflow's Flask and FastAPI parts add to every route
@@ -50,7 +51,17 @@ def test_what_the_table_calls_native_is_answered_by_our_own_routes_and_nothing_e
     nobody: Any = None
     reads = NativeReads(nobody)
     native = {("GET", path) for path in reads._gets} | {("POST", path) for path in reads._posts} | set(HANDLERS)
-    assert {(route.method, route.path) for route in ROUTES if route.way is Way.NATIVE} == native
+    assert {
+        (one.method, one.path) for one in ROUTES if one.way is Way.NATIVE and _artifacts_kind(one) is None
+    } == native
+
+
+def test_the_table_says_of_which_routes_the_door_of_artifacts_takes_care():
+    for route in ROUTES:
+        kind = _artifacts_kind(route)
+        expected = None if kind is None else Way.NATIVE if kind.is_download else Way.JUDGED
+        assert expected is None or route.way is expected, route
+        assert expected is not None or route.way is not Way.JUDGED, route
 
 
 @pytest.mark.parametrize("prefix", BOTH)
@@ -60,6 +71,12 @@ def test_both_prefixes_of_mlflow_have_the_same_table(prefix):
         found = known_routes.find(line.methods[0], prefix + line.path[1:])
         assert found is not None, line
         assert (found.changes, found.way, found.router) == (line.changes, line.way, line.router)
+
+
+def _artifacts_kind(route: Route) -> Kind | None:
+    path = re.sub(r"\{\w+(:path)?\}", lambda place: "a/b" if place[1] else "a", route.path)
+    found = artifact_routes.find(route.method, path)
+    return found.kind if found else None
 
 
 def _of_flask(app: Any) -> Iterator[tuple[str, str]]:

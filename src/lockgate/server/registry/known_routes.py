@@ -28,6 +28,7 @@ class Way(StrEnum):
 
     NATIVE = "native"
     GOVERNED = "MLflow's route, our store"
+    JUDGED = "falls through, once the places it writes to are judged"
     MLFLOW = "falls through"
     OURS = "Lockgate"
 
@@ -56,7 +57,8 @@ class Line:
 
 
 # Methods, path and marks: R changes the registry, E changes something else, N native, G our store by MLflow's route,
-# O our own answer, or the name of a router that is off by default. Without R or E it only reads, whatever its method.
+# J judged by the places it writes to, O our own answer, or the name of a router that is off by default. Without R or E
+# it only reads, whatever its method.
 _TABLE = {
     "Registered models": """
         GET     */2.0/mlflow/registered-models/get                  N
@@ -82,7 +84,7 @@ _TABLE = {
         POST    */2.0/mlflow/model-versions/transition-stage        R N
         POST    */2.0/mlflow/model-versions/set-tag                 R N
         DELETE  */2.0/mlflow/model-versions/delete-tag              R N
-        GET     /model-versions/get-artifact                        G
+        GET     /model-versions/get-artifact                        N
     """,
     "Webhooks": """
         GET     */2.0/mlflow/webhooks                               G
@@ -107,17 +109,17 @@ _TABLE = {
     """,
     "Artifacts": """
         GET     */2.0/mlflow-artifacts/artifacts
-        GET     */2.0/mlflow-artifacts/artifacts/{artifact_path:path}
-        PUT,DELETE */2.0/mlflow-artifacts/artifacts/{artifact_path:path} E
-        POST    */2.0/mlflow-artifacts/mpu/create/{artifact_path:path}   E
-        POST    */2.0/mlflow-artifacts/mpu/complete/{artifact_path:path} E
+        GET     */2.0/mlflow-artifacts/artifacts/{artifact_path:path} N
+        PUT,DELETE */2.0/mlflow-artifacts/artifacts/{artifact_path:path} E J
+        POST    */2.0/mlflow-artifacts/mpu/create/{artifact_path:path}   E J
+        POST    */2.0/mlflow-artifacts/mpu/complete/{artifact_path:path} E J
         POST    */2.0/mlflow-artifacts/mpu/abort/{artifact_path:path}    E
         GET     */2.0/mlflow-artifacts/presigned/{artifact_path:path}
         GET     */2.0/mlflow/artifacts/list
         POST    */2.0/mlflow/artifacts/presigned-download-url
-        POST    */2.0/mlflow/artifacts/presigned-upload-url         E
-        POST    /ajax-api/2.0/mlflow/upload-artifact                E
-        GET     /get-artifact
+        POST    */2.0/mlflow/artifacts/presigned-upload-url         E J
+        POST    /ajax-api/2.0/mlflow/upload-artifact                E J
+        GET     /get-artifact                                       N
     """,
     "Experiments and runs": """
         GET     */2.0/mlflow/experiments/get
@@ -159,7 +161,7 @@ _TABLE = {
         PATCH   */2.0/mlflow/logged-models/{model_id}/tags          E
         DELETE  */2.0/mlflow/logged-models/{model_id}/tags/{tag_key} E
         GET     */2.0/mlflow/logged-models/{model_id}/artifacts/directories
-        GET     /ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files
+        GET     /ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files N
     """,
     "Traces": """
         POST    /v1/traces                                          E
@@ -380,7 +382,7 @@ _OWN = """
     POST    /api/lockgate/v1/deliveries/{id}/redeliver  E
 """
 _CHANGES = {"R": Changes.REGISTRY, "E": Changes.ELSEWHERE}
-_WAYS = {"N": Way.NATIVE, "G": Way.GOVERNED, "O": Way.OURS}
+_WAYS = {"N": Way.NATIVE, "G": Way.GOVERNED, "O": Way.OURS, "J": Way.JUDGED}
 _SLASHES = re.compile(r"/{2,}")
 _PLACE = re.compile(r"\{(\w+)(:path)?\}")
 # beneath these nothing is open that the table lacks, and nothing at all while their router is off
