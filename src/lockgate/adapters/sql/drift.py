@@ -33,17 +33,25 @@ from lockgate.usecases.adoption_ports import Adoption
 _LATER = timedelta(seconds=60) // timedelta(microseconds=1)
 _STAGE = func.coalesce(mlflow.model_versions.c.current_stage, Stage.NONE.value)
 
-# made once: every promotion asks it
-_OURS = (versions.c.model_id == bindparam("of")) & (versions.c.version == mlflow.model_versions.c.version)
-_ASTRAY = (
-    select(mlflow.model_versions.c.version, func.coalesce(versions.c.stage, Stage.NONE.value).label("held"))
-    .outerjoin_from(mlflow.model_versions, versions, _OURS)
+# Made once: every promotion asks it. The newest by number, which clients choose from, and no more of them than this: a
+# stage may hold thousands, and none of those was put there past us.
+_FEW = 100
+_INSIDE = (
+    select(mlflow.model_versions.c.version, mlflow.model_versions.c.current_stage)
     .where(
         mlflow.model_versions.c.workspace == bindparam("workspace"),
         mlflow.model_versions.c.name == bindparam("name"),
         mlflow.model_versions.c.current_stage == bindparam("stage"),
-        versions.c.stage.is_distinct_from(mlflow.model_versions.c.current_stage),
     )
+    .order_by(mlflow.model_versions.c.version.desc())
+    .limit(_FEW)
+    .subquery()
+)
+_OURS = (versions.c.model_id == bindparam("of")) & (versions.c.version == _INSIDE.c.version)
+_ASTRAY = (
+    select(_INSIDE.c.version, func.coalesce(versions.c.stage, Stage.NONE.value).label("held"))
+    .outerjoin_from(_INSIDE, versions, _OURS)
+    .where(versions.c.stage.is_distinct_from(_INSIDE.c.current_stage))
 )
 
 

@@ -60,7 +60,7 @@ class SqlPromotions:
 
     def open_of_model(self, model: str) -> Sequence[Promotion]:
         found = self._connection.execute(_OPEN_OF_MODEL, {"model_id": self._names.key(model)})
-        return [promotion_of(row) for row in found]
+        return sorted((promotion_of(row) for row in found), key=lambda promotion: (promotion.asked_at, promotion.id))
 
     def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
         rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
@@ -101,10 +101,10 @@ class SqlPromotions:
 
 # made once: making a statement takes longer than running it
 _BY_ID = promotion_rows().where(promotions.c.id == bindparam("id"), models.c.workspace == bindparam("workspace"))
-_OPEN_OF_MODEL = (
-    promotion_rows()
-    .where(promotions.c.model_id == bindparam("model_id"), OPEN_PROMOTION)
-    .order_by(promotions.c.asked_at, promotions.c.id)
+# Not sorted here: for the sake of the order SQLite would read every promotion the model ever had. That versions are
+# numbered from 1 says nothing new, and lets it find those that are open in the index that holds no others.
+_OPEN_OF_MODEL = promotion_rows().where(
+    promotions.c.model_id == bindparam("model_id"), promotions.c.version > 0, OPEN_PROMOTION
 )
 _OPEN_FOR = promotion_rows().where(
     promotions.c.model_id == bindparam("model_id"),

@@ -51,9 +51,7 @@ class SqlVersions:
         return sorted({x.ref: x for x in found}.values(), key=lambda x: x.ref.version, reverse=True)
 
     def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
-        column = mlflow.model_versions.c.current_stage
-        told = column.is_(None) | (column == stage.value) if stage is Stage.NONE else column == stage.value
-        adopted = [x for x in self._adopt(model, told) if x.stage is stage]
+        adopted = [x for x in self._adopt_in(model, stage) if x.stage is stage]
         # what was deleted past Lockgate is nobody's primary, and no alias may name it
         stored = self._stored(model, versions.c.stage == stage.value, _there(self._names.workspace, model))
         return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
@@ -69,9 +67,10 @@ class SqlVersions:
         return self._connection.execute(_NEWEST_IN_STAGE, here).scalar()
 
     def count(self, model: str) -> int:
-        self._adopt(model)
-        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None))
-        return int(self._connection.execute(select(func.count()).select_from(versions).where(*here)).scalar_one())
+        ours = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None))
+        counted = [select(func.count()).select_from(versions).where(*ours)]
+        counted += [select(func.count()).select_from(mlflow.model_versions).where(*self._without_a_row(model))]
+        return sum(self._connection.execute(query).scalar_one() for query in counted)
 
     def register(
         self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
@@ -183,17 +182,18 @@ class SqlVersions:
 
     def _adopt(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         """The versions MLflow has and we have no row for, deleted or not; stored on the way where that may be."""
-        table = mlflow.model_versions.c
-        ours = exists().where(versions.c.model_id == self._names.key(model), versions.c.version == table.version)
-        here = (table.workspace == self._names.workspace, table.name == model, ~ours, *also)
-        rows = self._connection.execute(
-            select(mlflow.model_versions).where(*here, table.current_stage.is_distinct_from(mlflow.DELETED))
-        ).all()
+        rows = self._connection.execute(select(mlflow.model_versions).where(*self._without_a_row(model), *also)).all()
         found = [self._found(row) for row in rows]
         if self._writable:
             for lifecycle in found:
                 self._store(lifecycle)
         return found
+
+    def _without_a_row(self, model: str) -> tuple[ColumnElement[bool], ...]:
+        table = mlflow.model_versions.c
+        ours = exists().where(versions.c.model_id == self._names.key(model), versions.c.version == table.version)
+        living = table.current_stage.is_distinct_from(mlflow.DELETED)
+        return table.workspace == self._names.workspace, table.name == model, ~ours, living
 
     def _found(self, row: Row[Any]) -> Lifecycle:
         """What a version without a row is taken for: one from before the record began, or one made past Lockgate."""
