@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +48,8 @@ def test_a_job_runs_and_is_on_the_record_and_the_runner_ends_with_the_server(tmp
 def test_the_runner_ends_when_the_server_is_killed(tmp_path):
     with server(tmp_path, more=OPENED) as running:
         runner = _until(lambda: _runner(running), "the job runner is not started")
-        os.kill(running.process.pid, signal.SIGKILL)
+        running.process.kill()
+        running.process.wait()  # whoever started it takes note of its end, as `up` does
         _until(lambda: _is_gone(runner), "the job runner outlives the server")
 
 
