@@ -26,7 +26,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase) -> Iterator[Running]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, database_kind: str, new_database: NewDatabase
+) -> Iterator[Running]:
     database = new_database(database_kind)
     more = {"LOCKGATE_DATABASE": database} if database else {}
     with server(tmp_path_factory.mktemp("governed"), policy=POLICY, more=more) as ready:
