@@ -79,7 +79,13 @@ class Postgres:
 
     def _copy(self, source: str) -> str:
         name = f"{self._run}_{os.getpid()}_{next(self._numbers)}"
-        self._do(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
+        words = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+        try:
+            self._do(words)
+        except psycopg.errors.DuplicateDatabase:
+            # left on somebody's server by a run that was killed, whose number came round again
+            self._do(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            self._do(words)
         self._made.add(name)
         return self.uri(name)
 
