@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.registry import postgres, report, runner
 from benchmarks.registry.cells import CELLS, POSTGRESQL, SQLITE
-from benchmarks.registry.runner import ADOPTED, MANY, ONE, ROOT, Plan
+from benchmarks.registry.runner import ADOPTED, MANY, ONE, ROOT, Outcome, Plan
 from benchmarks.registry.sides import DidNotStart
 
 JSON_FILE = ROOT / "build" / "bench-registry.json"
@@ -36,6 +37,8 @@ def main() -> int:
         setups=(ONE,) if told.one_worker else (ONE, MANY, ADOPTED),
     )
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    outcome, release, broken_off = Outcome(), "", False
     try:
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(postgres.server()) if POSTGRESQL in plan.databases else None
@@ -46,10 +49,12 @@ def main() -> int:
             def watch(what: str, done: int) -> None:
                 progress.update(task, advance=done, description=what or None)
 
-            outcome = runner.run(plan, server, watch)
+            runner.run(plan, server, watch, outcome)
     except (DidNotStart, postgres.NoPostgres) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        broken_off = True
     took = time.monotonic() - began
     report.show(console, plan, outcome)
     console.print(f"{took / 60:.1f} minutes. {report.machine()}. {report.libraries()}")
@@ -58,6 +63,9 @@ def main() -> int:
     facts = {"machine": report.machine(), "libraries": report.libraries(), "command": command, "took": took}
     JSON_FILE.write_text(json.dumps({**facts, **outcome.as_json()}, indent=1))
     console.print(f"Every round of it: {JSON_FILE.relative_to(ROOT)}")
+    if broken_off:
+        console.print("Broken off: the medians are of the rounds that there were, and no page is written.")
+        return 1
     if told.page is not None:
         told.page.parent.mkdir(parents=True, exist_ok=True)
         told.page.write_text(report.page(plan, outcome, command=command, took=took, postgres=release))

@@ -97,9 +97,11 @@ class Outcome:
 Watch = Callable[[str, int], None]  # what happens now, and how many measurements are done with it
 
 
-def run(plan: Plan, postgres: str | None, watch: Watch) -> Outcome:
-    """Measure everything in the plan. `postgres` is the URI of a server. Raises DidNotStart with the log's end."""
-    outcome = Outcome()
+def run(plan: Plan, postgres: str | None, watch: Watch, outcome: Outcome) -> None:
+    """Measure everything in the plan and put it into `outcome` as it comes.
+
+    `postgres` is the URI of a server. Raises DidNotStart with the log's end.
+    """
     with _generator() as load:
         for database in plan.databases:
             for setup in plan.setups:
@@ -110,7 +112,6 @@ def run(plan: Plan, postgres: str | None, watch: Watch) -> Outcome:
             watch(f"start {number + 1}", 0)
             with sides.lockgate("", Path(folder) / str(number), 1) as side:
                 outcome.starts.append(Start(LOCKGATE, "an empty home", SQLITE, side.healthy, side.ready))
-    return outcome
 
 
 def _setup(
