@@ -135,7 +135,7 @@ def _looking(ports: Ports, ask: Ask) -> Looking | Looked | None:
     with ports.store.reading() as work:
         location = catalog_version(work, ask.ref).location
         goes_on = work.promotions.open_for(ask.ref, ask.stage) is not None
-        if goes_on or work.catalog.is_prompt(ask.ref.model) or _is_there_already(work, ask):
+        if goes_on or _is_there_already(work, ask):
             return None
         manifest = work.versions.manifest(ask.ref)
     if manifest is not None and manifest.size <= SMALL:

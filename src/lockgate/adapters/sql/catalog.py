@@ -54,13 +54,16 @@ class SqlCatalog:
         self._workspace = workspace
         # what this transaction has read and not written since: one promotion asks for it several times
         self._read: dict[VersionRef, CatalogVersion | None] = {}
+        self._prompts: dict[str, bool] = {}  # which of the two a model is never changes
 
     def has_model(self, model: str) -> bool:
         return self._connection.execute(_HAS_MODEL, {"workspace": self._workspace, "name": model}).first() is not None
 
     def is_prompt(self, model: str) -> bool:
-        value = self._connection.execute(_IS_PROMPT, {"workspace": self._workspace, "name": model}).scalar()
-        return value is not None and str(value).lower() == "true"
+        if model not in self._prompts:
+            value = self._connection.execute(_IS_PROMPT, {"workspace": self._workspace, "name": model}).scalar()
+            self._prompts[model] = value is not None and str(value).lower() == "true"
+        return self._prompts[model]
 
     def models(self) -> Sequence[str]:
         table, tags = mlflow.registered_models.c, mlflow.registered_model_tags.c

@@ -105,12 +105,12 @@ class SqlVersions:
             self._connection.execute(insert(artifacts), files)
 
     def manifest(self, ref: VersionRef) -> Manifest | None:
-        model_id = self._names.id_of(ref.model)
-        here = (versions.c.model_id == model_id, versions.c.version == ref.version, versions.c.deleted_at.is_(None))
-        if model_id is None or self._connection.execute(select(versions.c.digest).where(*here)).scalar() is None:
+        found = self.get(ref)
+        if found is None or found.digest is None:
             return None
-        files = select(artifacts).where(artifacts.c.model_id == model_id, artifacts.c.version == ref.version)
-        return Manifest.of(PinnedFile(row.path, row.size, row.sha256) for row in self._connection.execute(files))
+        here = (artifacts.c.model_id == self._names.key(ref.model), artifacts.c.version == ref.version)
+        files = self._connection.execute(select(artifacts).where(*here))
+        return Manifest.of(PinnedFile(row.path, row.size, row.sha256) for row in files)
 
     def quarantine(self, ref: VersionRef, quarantine: Quarantine | None) -> None:
         self._require(ref)
