@@ -21,14 +21,14 @@ from lockgate.domain.errors import LockgateError
 from lockgate.server import replies
 from lockgate.server.limits import has_no_body
 from lockgate.server.problems import explain
-from lockgate.server.registry import answers
-from lockgate.server.registry.requests import PREFIXES, entire_body, replayed
+from lockgate.server.registry import answers, bodies
 from lockgate.server.registry.workspaces import active
 from lockgate.server.replies import App, Receive, Scope, Send
 
 Parameters = Mapping[str, Any]  # one text each; a list where a parameter may be repeated
 Read = Callable[[Parameters], Awaitable[Any]]
 
+PREFIXES = ("/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/")
 _LISTS = frozenset({"stages", "order_by"})
 _MOST_DIGITS = 6  # of a page's size: no limit of MLflow's has more
 _LONG = 2_000  # characters of a filter or an order that may take a while to understand
@@ -76,10 +76,10 @@ class NativeReads:
                 except _Unusual:
                     pass
         elif method == "POST" and (read := self._posts.get(path)) is not None:
-            body = await entire_body(receive)
+            body = await bodies.whole(receive)
             if body is None:
                 return  # the client left in the middle of its request
-            receive = replayed(body, receive)
+            receive = bodies.again(body, receive)
             try:
                 await self._answer(read, _told(scope, body), send)
                 return

@@ -19,14 +19,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.model_registry_pb2 import SetRegisteredModelAlias, TransitionModelVersionStage
 from mlflow.server import handlers
 from mlflow.utils.proto_json_utils import message_to_json
-from starlette.middleware.wsgi import build_environ
 
 from lockgate.domain.errors import BadInput, LockgateError
 from lockgate.domain.promotion import Promotion
 from lockgate.server import replies
 from lockgate.server.problems import explain
-from lockgate.server.registry.requests import PREFIXES, entire_body
-from lockgate.server.registry.writes import HANDLERS, write
+from lockgate.server.registry import bodies
+from lockgate.server.registry.reads import PREFIXES
+from lockgate.server.registry.writes import HANDLERS, environ, write
 from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.usecases import promote
 from lockgate.usecases.ports import Ports
@@ -75,7 +75,7 @@ class NativeRoutes:
         if handler is None:
             await self._app(scope, receive, send)
             return
-        body = await entire_body(receive)
+        body = await bodies.whole(receive)
         if body is None:
             return  # the client left in the middle of its request
         try:
@@ -90,7 +90,7 @@ class NativeRoutes:
 
     async def _done(self, handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
         read = self._routes.get((scope["method"], scope["path"]))
-        begun = None if read is None else await _in_thread(lambda: _begin(read(Request(build_environ(scope, body)))))
+        begun = None if read is None else await _in_thread(lambda: _begin(read(Request(environ(scope, body)))))
         if begun is None:
             return await _in_thread(lambda: write(handler, scope, body))
         wanted, promotion, version = begun

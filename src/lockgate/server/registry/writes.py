@@ -16,7 +16,7 @@ from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from starlette.middleware.wsgi import build_environ
 
-from lockgate.server.registry.requests import PREFIXES
+from lockgate.server.registry.reads import PREFIXES
 from lockgate.server.replies import Scope
 
 _BENEATH: Mapping[tuple[str, str], Callable[[], Any]] = {
@@ -42,13 +42,27 @@ HANDLERS: Mapping[tuple[str, str], Callable[[], Any]] = {
 log = logging.getLogger("lockgate.server")
 
 
+def _not_asked(_name: str) -> bool:
+    return False
+
+
+# after a tag or an alias was written MLflow's handlers read the model, to know which of two webhooks to send. The store
+# has seen to that; and a model that somebody deleted meanwhile would turn a write that was done into an error
+handlers._is_prompt = _not_asked
+
+
+def environ(scope: Scope, body: bytes) -> dict[str, Any]:
+    """A request as Flask reads it. Its length is told even when the client sent the body in chunks without one."""
+    return {**build_environ(scope, body), "CONTENT_LENGTH": str(len(body))}
+
+
 def write(handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
     """Status and JSON of what MLflow's handler answers to this request. Blocks: it is a transaction, or several.
 
     Raises MlflowException where MLflow itself stumbles over the request.
     """
     try:
-        with flask_app.request_context(build_environ(scope, body)):
+        with flask_app.request_context(environ(scope, body)):
             answer = handler()
             return answer.status_code, answer.get_data(as_text=True)
     except MlflowException:
