@@ -64,7 +64,9 @@ def spawn(
     told = [str(folder / "home"), str(port), str(policy_file) if policy else "", str(workers)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, str(script), *told], stdout=out, stderr=out, env={**kept, **(more or {})})
+        process = subprocess.Popen(
+            [sys.executable, str(script), *told], stdout=out, stderr=out, env={**kept, **(more or {})}
+        )
     return Running(f"http://localhost:{port}", folder / "home", process, log)
 
 

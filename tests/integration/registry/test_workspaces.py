@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 import requests
 
@@ -19,6 +16,7 @@ governance: {max_production_versions: 1}
 endpoints: {"*": {serve: off}}
 """
 LIMIT = 60
+pytestmark = pytest.mark.both_databases
 
 
 class Registry:
@@ -78,8 +76,10 @@ class Registry:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with server(tmp_path_factory.mktemp("workspaces"), policy=POLICY, more={"LOCKGATE_WORKSPACES": "true"}) as running:
+def running(tmp_path_factory, database_kind, new_database):
+    database = new_database(database_kind)
+    more = {"LOCKGATE_WORKSPACES": "true"} | ({"LOCKGATE_DATABASE": database} if database else {})
+    with server(tmp_path_factory.mktemp("workspaces"), policy=POLICY, more=more) as running:
         for name in ("team-a", "team-b"):
             Registry(running).call("POST", "workspaces", api="3.0", name=name).raise_for_status()
         yield running
@@ -159,9 +159,8 @@ def test_changes_of_workspaces_are_on_the_record(running):
     plain = Registry(running)
     plain.call("POST", "workspaces", api="3.0", name="brief").raise_for_status()
     plain.call("DELETE", "workspaces/brief", api="3.0").raise_for_status()
-    with closing(sqlite3.connect(running.home / "lockgate.db")) as database:
-        told = "SELECT action FROM lockgate_audit WHERE text LIKE '%\"brief\"%' ORDER BY id"
-        assert [row[0] for row in database.execute(told)] == ["workspace:created", "workspace:deleted"]
+    told = requests.get(f"{running.url}/api/lockgate/v1/audit", params={"limit": 100}, timeout=LIMIT).json()["entries"]
+    assert [entry["action"] for entry in told if "brief" in str(entry)] == ["workspace:deleted", "workspace:created"]
 
 
 def test_a_workspace_that_is_not_there_is_answered_as_mlflow_answers_it(running):
