@@ -50,11 +50,26 @@ def ask(ports: Ports, ask: Ask, when_done: Callable[[Work], None] | None = None)
     this call does.
     Raises NotFound, BadInput for a prompt, and Conflict when a rollout holds the version or its endpoint.
     """
-    looking = _looking(ports, ask)
+    try:
+        return _asked(ports, ask, _looking(ports, ask), when_done)
+    except _NothingSeen:
+        # it was there already, or went on, and is no more: the first look was no look at the artifacts
+        return _asked(ports, ask, _looking(ports, ask, whatever=True), when_done)
+
+
+class _NothingSeen(Exception):
+    """The promotion is new, and nobody has looked at the artifacts. Nothing was changed."""
+
+
+def _asked(
+    ports: Ports, ask: Ask, looking: Looking | Looked | None, when_done: Callable[[Work], None] | None
+) -> Promotion:
     looked = looking.within(A_MOMENT) if isinstance(looking, Looking) else looking
     claim = None
     with ports.store.writing(ask.ref.model) as work:
         promotion, is_new = _open(ports, work, ask)
+        if is_new and looking is None and ask.kind is not Kind.ROLLBACK:
+            raise _NothingSeen
         if is_new and looked is not None:
             promotion = begin(ports, work, promotion, looked)
         elif is_new:
@@ -123,10 +138,10 @@ def answer(promotion: Promotion) -> None:
             raise Conflict(f"Promotion {id} of {what} goes on ({state}).", promotion=id, hint=f"Follow it: {follow}")
 
 
-def _looking(ports: Ports, ask: Ask) -> Looking | Looked | None:
+def _looking(ports: Ports, ask: Ask, *, whatever: bool = False) -> Looking | Looked | None:
     """What is known of the artifacts, or a look at them. None where the promotion looks in its own way, or not at all.
 
-    Raises NotFound.
+    With `whatever` it looks though there may be nothing to promote. Raises NotFound.
     """
     if not ask.stage.is_gated:
         return NOTHING_TO_LOOK_AT
@@ -135,7 +150,7 @@ def _looking(ports: Ports, ask: Ask) -> Looking | Looked | None:
     with ports.store.reading() as work:
         location = catalog_version(work, ask.ref).location
         goes_on = work.promotions.open_for(ask.ref, ask.stage) is not None
-        if goes_on or _is_there_already(work, ask):
+        if not whatever and (goes_on or _is_there_already(work, ask)):
             return None
         manifest = work.versions.manifest(ask.ref)
     if manifest is not None and manifest.size <= SMALL:
