@@ -246,7 +246,5 @@ def govern_registry(
     schema.prepare(node.settings.database, say)
     mlflow_indexes.ensure(node.store.engine)
     node.store.ambient = workspace
-    governance = Governance(
-        ports=node.ports, work_on=node.store.work_on, who=who, explain=explain, reader=node.reader
-    )
+    governance = Governance(ports=node.ports, work_on=node.store.work_on, who=who, explain=explain, reader=node.reader)
     install(governance)

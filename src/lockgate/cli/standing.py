@@ -91,9 +91,10 @@ def _tell_origin(found: ModelStatus, origin: str) -> None:
 
 def _row(version: VersionStatus) -> tuple[Any, ...]:
     stage = f"{version.stage} (primary)" if version.primary else version.stage
+    artifacts = show.short(version.digest) if version.digest else "unpinned"
     return (
         version.version, stage, show.when(version.since), ", ".join(version.aliases), ", ".join(version.served_by),
-        version.validation.state if version.validation else None, show.short(version.digest) if version.digest else "unpinned",
+        version.validation.state if version.validation else None, artifacts,
     )  # fmt: skip
 
 
