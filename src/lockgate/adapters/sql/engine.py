@@ -88,12 +88,14 @@ def connecting(url: URL) -> dict[str, Any]:
 def with_limits(driver: Any, _record: object) -> None:
     """Give a new connection to PostgreSQL the limits that a transaction has: a pool calls this for each.
 
-    Waiting for a row ends after `BUSY_SECONDS`, and a process that stands still does not hold its rows for ever.
+    Waiting for a row ends after `BUSY_SECONDS`, and a process that stands still does not hold its rows for ever. Our
+    statements touch few rows: compiling one to machine code takes longer than running it a thousand times.
     """
     # by statements: what stands between us and a server may refuse settings that come with the connection
     before, driver.autocommit = driver.autocommit, True
     driver.execute(f"SET lock_timeout = {round(BUSY_SECONDS * 1000)}")
     driver.execute(f"SET idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}")
+    driver.execute("SET jit = off")
     driver.autocommit = before
 
 
