@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-registry", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it runs, not to be quoted")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 5))
-    parser.add_argument("--seconds", type=float, default=2.0, help="for a cell at 8 connections; half of it at one")
+    parser.add_argument("--seconds", type=float, default=1.5, help="for a cell at 8 connections; half of it at one")
     parser.add_argument("--databases", default=f"{SQLITE},{POSTGRESQL}".lower())
     parser.add_argument("--only", default="", help="cells whose name contains this")
     parser.add_argument("--one-worker", action="store_true", help="leave out the comparison with more workers")
