@@ -63,8 +63,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     seed = [sys.executable, "-c", SEED, uri, str(MODELS)]
     made = subprocess.run(seed, env=clean_environment(), capture_output=True, text=True, timeout=100, check=False)
     assert made.returncode == 0, made.stderr
-    with node_in(folder, policy=POLICY) as node:
-        node.settings["LOCKGATE_DATABASE"] = uri
+    with node_in(folder, policy=POLICY, database=uri) as node:
         yield node.start()
 
 
@@ -143,13 +142,14 @@ def test_an_alias_and_a_tag_set_on_a_page_are_in_the_registry(adopted: Node, pag
     dialog.get_by_role("combobox").fill("shadow")
     dialog.get_by_role("combobox").press("Enter")
     dialog.get_by_role("button", name="Save aliases").click()
-    page.get_by_text("shadow").wait_for()
+    page.get_by_text("@ shadow").wait_for()
+    expect(dialog).to_be_hidden()
 
     page.get_by_role("button", name="Tags").click()
-    page.get_by_placeholder("Name").fill("team")
-    page.get_by_placeholder("Value").fill("risk")
+    page.get_by_placeholder("Name", exact=True).fill("team")
+    page.get_by_placeholder("Value", exact=True).fill("risk")
     page.get_by_role("button", name="Add", exact=True).last.click()
-    page.get_by_role("cell", name="risk").wait_for()
+    page.get_by_text("risk", exact=True).wait_for()
 
     version = of_registry(adopted, "registered-models/alias?name=model-0042&alias=shadow")["model_version"]
     assert version["version"] == "2"
