@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from lockgate.adapters.sql import troubles
+from lockgate.adapters.sql import readonly, troubles
 from lockgate.adapters.sql.engine import make_engine
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.errors import BadInput, Unavailable
@@ -59,12 +60,26 @@ def test_an_adopted_file_keeps_its_journal_mode_and_its_permissions(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "uri", ["nonsense", "mysql://a/b", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true"]
+    "uri",
+    ["nonsense", "mysql://a/b", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "postgresql+odd://a/b"],
 )
 def test_what_is_no_database_of_ours_is_told_with_the_forms_that_are(uri: str) -> None:
     with pytest.raises(BadInput) as told:
         make_engine(uri)
     assert "sqlite:///PATH" in told.value.hint
+
+
+@pytest.mark.parametrize("open_it", [make_engine, readonly.parse])
+@pytest.mark.parametrize(
+    "uri", ["postgres:me:hunter2@h/x", "pg://me:hunter2@h:port/x", "me hunter2", "postgresql://me:hunt er2@h:hunter2/x"]
+)
+def test_a_uri_that_cannot_be_read_is_told_by_its_setting_and_never_shown(
+    open_it: Callable[[str], object], uri: str
+) -> None:
+    with pytest.raises(BadInput) as told:
+        open_it(uri)
+    assert "--database (or LOCKGATE_DATABASE)" in told.value.message
+    assert "hunter2" not in f"{told.value.message} {told.value.hint}"
 
 
 def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:

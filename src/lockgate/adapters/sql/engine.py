@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -10,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from lockgate.adapters.sql.dialects import BEGIN, READING, WRITING
-from lockgate.config import without_passwords
 from lockgate.domain.errors import BadInput, Unavailable
 
 BUSY_SECONDS = 20
 IDLE_SECONDS = 60
 CONNECT_SECONDS = 5
-FORMS = "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER@HOST/NAME."
+FORMS = (
+    "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER:PASSWORD@HOST:PORT/NAME; "
+    "in a password %40 stands for @ and %2F for /."
+)
 
 
 def make_engine(uri: str) -> Engine:
@@ -28,17 +31,21 @@ def make_engine(uri: str) -> Engine:
     The engine may be used from any thread. Raises BadInput for a URI of another kind, Unavailable when the file cannot
     be made.
     """
+    url = read_address(uri)
+    return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+
+
+def read_address(uri: str) -> URL:
+    """What the URI of an SQLite or PostgreSQL database says. Raises BadInput for any other text, without showing it."""
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError):  # a port that is no number is a ValueError
-        raise BadInput(f"{without_passwords(uri)!r} is not a database URI.", hint=FORMS) from None
-    match url.get_backend_name():
-        case "sqlite":
-            return _sqlite(url)
-        case "postgresql":
-            return _postgresql(url)
-        case other:
-            raise BadInput(f"Lockgate does not speak to {other!r} databases.", hint=FORMS)
+        # where its password begins and ends is what could not be read
+        raise BadInput("What --database (or LOCKGATE_DATABASE) says is no database URI.", hint=FORMS) from None
+    with contextlib.suppress(NoSuchModuleError):
+        if url.get_backend_name() in ("sqlite", "postgresql") and url.get_dialect():
+            return url
+    raise BadInput(f"Lockgate does not speak to {url.drivername!r} databases.", hint=FORMS)
 
 
 def _sqlite(url: URL) -> Engine:

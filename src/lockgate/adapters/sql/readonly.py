@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from lockgate.adapters.sql.engine import FORMS
+from lockgate.adapters.sql.engine import FORMS, read_address
 from lockgate.adapters.sql.troubles import explained
 from lockgate.domain.errors import BadInput, NotFound, Unavailable
 
@@ -26,12 +25,7 @@ _HEADER = b"SQLite format 3\x00"
 
 def parse(uri: str) -> URL:
     """The address of an SQLite file or a PostgreSQL database. Raises BadInput for anything else."""
-    try:
-        url = make_url(uri)
-    except ArgumentError:
-        raise BadInput("The database URI cannot be read.", hint=FORMS) from None
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise BadInput(f"Lockgate does not speak to {url.get_backend_name()!r} databases.", hint=FORMS)
+    url = read_address(uri)
     if url.get_backend_name() == "sqlite" and (not url.database or url.database.startswith((":", "file:"))):
         raise BadInput("Lockgate's SQLite database is a file.", hint=FORMS)
     return url
