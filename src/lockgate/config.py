@@ -19,6 +19,13 @@ from lockgate.domain.errors import BadInput
 PREFIX = "LOCKGATE_"
 POLICY_FILE = "lockgate.yaml"
 MLFLOWS_WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
+# what the commands have an option for; everything else is told in the environment alone
+OPTIONS = frozenset(
+    {
+        *("home", "host", "port", "workers", "database", "artifacts", "policy", "staging_port", "production_port"),
+        *("workspaces", "mlflow_routers"),
+    }
+)
 # in an address, and as an option after it: postgresql://me:secret@host/name?password=secret
 _PASSWORDS = re.compile(r"(?P<before>[\w+]+://[^\s:@/]*:)[^\s@]*(?=@)|(?P<option>[?&](?:ssl)?password=)[^\s&]*")
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -124,7 +131,8 @@ def load(told: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**{name: value for name, value in (told or {}).items() if value is not None})
     except ValidationError as wrong:
-        raise BadInput(_explained(wrong), hint=f"Give it as an option, or as {PREFIX}… in the environment.") from None
+        hint = "docs/reference/settings.md says what each setting may be. An option beats the environment."
+        raise BadInput(_explained(wrong), hint=hint) from None
 
 
 def _explained(wrong: ValidationError) -> str:
@@ -134,11 +142,17 @@ def _explained(wrong: ValidationError) -> str:
 
 
 def _one(error: Any) -> str:
-    name = str(error["loc"][0]) if error["loc"] else "settings"
+    name = _named(str(error["loc"][0])) if error["loc"] else "settings"
     because = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "value_error":
-        return f"--{name.replace('_', '-')}: {because}."
-    return f"--{name.replace('_', '-')}: {because}, not {error['input']!r}."
+        return f"{name}: {because}."
+    return f"{name}: {because}, not {error['input']!r}."
+
+
+def _named(setting: str) -> str:
+    """How it can be told. Where a wrong value came from is not known: the option may have been left out."""
+    variable = f"{PREFIX}{setting.upper()}"
+    return f"--{setting.replace('_', '-')} (or {variable})" if setting in OPTIONS else variable
 
 
 def _seconds(written: str | None, *, default: float) -> float:

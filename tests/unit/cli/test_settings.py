@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.config import Settings, is_loopback, load, without_passwords
+from lockgate.cli.up import up
+from lockgate.config import OPTIONS, Settings, is_loopback, load, without_passwords
 from lockgate.domain.errors import BadInput
 
 
@@ -49,7 +50,7 @@ def test_a_size_is_written_with_its_unit_or_in_bytes(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("written", ["0", "-1", "much", "5 apples"])
 def test_what_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("LOCKGATE_MODEL_LIMIT", written)
-    with pytest.raises(BadInput, match=f"--model-limit: .*{written}"):
+    with pytest.raises(BadInput, match=f"^LOCKGATE_MODEL_LIMIT: .*{written}"):
         load()
 
 
@@ -69,14 +70,28 @@ def test_an_address_beyond_loopback_is_refused_because_there_are_no_users(host: 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("port", "x"), ("port", 0), ("port", 70000), ("workers", 0), ("transition_wait", -1)]
+    ("name", "value", "told"),
+    [
+        ("port", "x", "--port (or LOCKGATE_PORT): "),
+        ("port", 0, "--port (or LOCKGATE_PORT): "),
+        ("staging_port", 70000, "--staging-port (or LOCKGATE_STAGING_PORT): "),
+        ("workers", 0, "--workers (or LOCKGATE_WORKERS): "),
+        ("transition_wait", -1, "LOCKGATE_TRANSITION_WAIT: "),
+        ("webhook_attempts", 0, "LOCKGATE_WEBHOOK_ATTEMPTS: "),
+    ],
 )
-def test_a_wrong_setting_is_named_alone_with_what_was_seen(name: str, value: object) -> None:
+def test_a_wrong_setting_is_named_alone_as_it_can_be_told_with_what_was_seen(
+    name: str, value: object, told: str
+) -> None:
     with pytest.raises(BadInput) as refused:
         load({name: value})
-    assert f"--{name.replace('_', '-')}" in refused.value.message
+    assert refused.value.message.startswith(told)
     assert repr(value) in refused.value.message
     assert "--database" not in refused.value.message
+
+
+def test_the_settings_that_are_said_to_be_options_are_the_ones_that_up_has() -> None:
+    assert {option.name for option in up.params} - {"as_json"} == OPTIONS
 
 
 @pytest.mark.parametrize(
