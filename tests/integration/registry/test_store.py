@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,22 @@ def test_tables_of_mlflow_are_made_beside_ours_once(node):
     said: list[str] = []
     schema.prepare(node.settings.database, said.append)
     assert said == []
-    assert not list(node.settings.home.glob("*.making*"))
+    assert list(node.settings.home.glob("*.db.*")) == []
+
+
+def test_those_who_make_tables_take_turns_and_the_last_leaves_no_file(tmp_path):
+    lock, inside, most = tmp_path / "new.db.prepare", list[int](), list[int]()
+
+    def turn(number: int) -> None:
+        with schema.one_at_a_time(lock):
+            inside.append(number)
+            most.append(len(inside))
+            inside.remove(number)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(turn, range(200)))
+    assert most == [1] * 200
+    assert list(tmp_path.iterdir()) == []
 
 
 def _fail(*_args: object, **_kwargs: object) -> None:

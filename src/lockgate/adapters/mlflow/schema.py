@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -39,18 +40,18 @@ def prepare(database: str, say: Callable[[str], None]) -> None:
     Raises Conflict naming both revisions when MLflow's tables are there at another one, Unavailable when the database
     cannot be reached.
     """
-    with _alone(database):
-        engine = create_sqlalchemy_engine(database)
-        try:
-            if not _has_mlflow(inspect(engine)):
-                say(f"making MLflow's tables, which takes some seconds: MLflow {VERSION}")
-                _make(engine)
-            _verify(engine, database)
-        except SQLAlchemyError as error:
-            first = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise Unavailable(f"The database cannot be used: {first}.", hint="Look at --database.") from error
-        finally:
-            engine.dispose()
+    engine = create_sqlalchemy_engine(database)
+    try:
+        # they appear in one commit, so that whoever sees one of them sees all
+        if not _has_mlflow(inspect(engine)):
+            say(f"making MLflow's tables, which takes some seconds: MLflow {VERSION}")
+            _make(engine)
+        _verify(engine, database)
+    except SQLAlchemyError as error:
+        first = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise Unavailable(f"The database cannot be used: {first}.", hint="Look at --database.") from error
+    finally:
+        engine.dispose()
 
 
 def _has_mlflow(found: Inspector) -> bool:
@@ -80,7 +81,10 @@ def _scripts() -> ScriptDirectory:
 
 def _make(engine: Engine) -> None:
     if engine.dialect.name == "sqlite" and engine.url.database:
-        _make_file(Path(engine.url.database))
+        path = Path(engine.url.database)
+        with one_at_a_time(path.with_name(f"{path.name}.prepare")):
+            if not _has_mlflow(inspect(engine)):
+                _make_file(path)
     else:
         _make_at_once(engine)
 
@@ -163,14 +167,22 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(database: str) -> Iterator[None]:
-    """One process at a time prepares an SQLite file; on PostgreSQL a lock of the server's does the same."""
-    url = make_url(database)
-    if url.get_backend_name() != "sqlite" or not url.database:
-        yield
-        return
-    lock = Path(url.database).with_name(Path(url.database).name + ".prepare")
-    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # held for seconds by another starting process, and given back when it dies
-        yield
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """One process at a time is in here; the file that they wait at is gone afterwards."""
+    while True:
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # held for seconds by another starting process; given back when it dies
+            if not _is_still(lock, file.fileno()):
+                continue  # whoever held it has removed it, and a third one may stand at a new one already
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
