@@ -19,6 +19,7 @@ from lockgate.domain.errors import BadInput
 PREFIX = "LOCKGATE_"
 POLICY_FILE = "lockgate.yaml"
 MLFLOWS_WORKSPACES = "MLFLOW_ENABLE_WORKSPACES"
+GATEWAYS_PASSPHRASE = "MLFLOW_CRYPTO_KEK_PASSPHRASE"  # noqa: S105 - the name of the variable
 # what the commands have an option for; everything else is told in the environment alone
 OPTIONS = frozenset(
     {
@@ -98,6 +99,18 @@ class Settings(BaseSettings):
                 "under any name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
             )
         return host
+
+
+def require_passphrase(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raise BadInput when MLflow's gateway is open, and its secrets would be stored under a passphrase all know."""
+    if Router.GATEWAY in settings.mlflow_routers and not environment.get(GATEWAYS_PASSPHRASE):
+        raise BadInput(
+            f"The gateway stores the keys of its providers encrypted, and {GATEWAYS_PASSPHRASE} is not set: MLflow "
+            "would take a passphrase that stands in its source.",
+            hint=f"Set {GATEWAYS_PASSPHRASE} to a long secret text, the same at every start and on all machines of one "
+            "database, or leave gateway out of --mlflow-routers. docs/reference/routes.md tells what to do with keys "
+            "that were stored without it.",
+        )
 
 
 def without_passwords(text: str) -> str:

@@ -37,7 +37,10 @@ _PASSED_PREFIXES = (
     *("OMP_", "OPENBLAS_"),
 )
 
-_KEYS = ("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "MLFLOW_TRACKING_", "MLFLOW_S3_")
+_KEYS = (
+    *("AWS_", "AZURE_", "GOOGLE_", "BOTO_", "MLFLOW_TRACKING_", "MLFLOW_S3_"),
+    *("MLFLOW_CRYPTO_", "MLFLOW_WEBHOOK_SECRET_"),
+)
 
 
 def environment(told: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
@@ -47,7 +50,7 @@ def environment(told: Mapping[str, str], more: Mapping[str, str]) -> dict[str, s
 
 
 def without_keys(told: Mapping[str, str]) -> dict[str, str]:
-    """The environment of one that never reads an artifact store: the agent starts what others have copied."""
+    """The environment of one that reads no artifact store and no secret: the agent starts what others have copied."""
     return {name: value for name, value in told.items() if not name.startswith(_KEYS)}
 
 

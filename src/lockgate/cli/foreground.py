@@ -30,6 +30,7 @@ _child = click.option(
 def server(child: bool, **told: Any) -> None:
     """Run the server alone, in the foreground: MLflow's API and interface, and Lockgate's."""
     settings = _begin(child, quick=True, **told)
+    options.refuse_known_passphrase(settings)
     if settings.policy is not None:
         from lockgate.cli.policy import read
 

@@ -152,6 +152,13 @@ def settings(**told: Any) -> Settings:
     return load(told)
 
 
+def refuse_known_passphrase(settings: Settings) -> None:
+    """Raise BadInput when MLflow's gateway is to be open, and its secrets would be no secrets."""
+    from lockgate.config import require_passphrase
+
+    require_passphrase(settings, os.environ)
+
+
 def _keep_workspace(context: click.Context, _option: click.Parameter, named: str | None) -> None:
     context.meta[_WORKSPACE] = named
 

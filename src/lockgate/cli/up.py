@@ -37,6 +37,7 @@ DEATHS_BEFORE_HEALTH = 3
 def up(as_json: bool, **told: Any) -> None:
     """Start everything on this machine and keep it running until Ctrl-C, TERM or `lockgate down`."""
     settings = options.settings(**told)
+    options.refuse_known_passphrase(settings)
     refuse_odd_artifacts(settings)
     home = Home(settings.home)
     home.prepare()

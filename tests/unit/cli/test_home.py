@@ -112,8 +112,11 @@ def test_a_child_sees_no_secret_it_has_no_use_for() -> None:
     }  # fmt: skip
 
 
-def test_the_agent_is_told_no_key_of_the_artifact_store() -> None:
-    keys = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"]
+def test_the_agent_is_told_no_key_of_the_artifact_store_or_of_stored_secrets() -> None:
+    keys = [
+        *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"),
+        *("MLFLOW_CRYPTO_KEK_PASSPHRASE", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"),
+    ]
     told = {**dict.fromkeys([*keys, "MLFLOW_S3_ENDPOINT_URL"], "x"), "PATH": "/bin", "LOCKGATE_HOME": "/srv"}
 
     assert without_keys(told) == {"PATH": "/bin", "LOCKGATE_HOME": "/srv"}

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-from lockgate.config import Router, load
+from lockgate.cli import outcome
+from lockgate.cli.main import cli
+from lockgate.config import GATEWAYS_PASSPHRASE, Router, load, require_passphrase
 from lockgate.domain.errors import BadInput
 from lockgate.server import jobs
 from lockgate.server.registry.environment import environment
@@ -34,6 +36,19 @@ def test_several_are_named_with_commas_between(written, monkeypatch):
 def test_a_name_that_is_none_of_them_is_told_with_those_there_are():
     with pytest.raises(BadInput, match=r"^--mlflow-routers .* 'all, jbos' is no router .* assistant, gateway, .*jobs"):
         load({"mlflow_routers": "all,gateway,jbos"})
+
+
+@pytest.mark.parametrize("command", ["up", "server"])
+def test_the_gateway_is_not_opened_under_a_passphrase_that_everybody_knows(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(GATEWAYS_PASSPHRASE, "")
+    assert outcome.run(cli, [command, "--home", str(tmp_path / "home"), "--mlflow-routers", "gateway,mcp"]) == 2
+    assert f"{GATEWAYS_PASSPHRASE} is not set" in capsys.readouterr().err
+
+
+def test_the_gateway_is_opened_with_a_passphrase_and_the_others_without():
+    without_gateway, with_gateway = load({"mlflow_routers": "mcp,jobs"}), load({"mlflow_routers": "gateway"})
+    require_passphrase(without_gateway, {})
+    require_passphrase(with_gateway, {GATEWAYS_PASSPHRASE: "a long secret text"})
 
 
 def test_mlflow_is_told_to_run_jobs_only_when_they_are_open():
