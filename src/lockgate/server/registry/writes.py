@@ -7,14 +7,15 @@ left out: what those protect, our doors protect before.
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
-from starlette.middleware.wsgi import build_environ
 
 from lockgate.server.registry.reads import PREFIXES
 from lockgate.server.replies import Scope
@@ -52,8 +53,30 @@ handlers._is_prompt = _not_asked
 
 
 def environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """A request as Flask reads it. Its length is told even when the client sent the body in chunks without one."""
-    return {**build_environ(scope, body), "CONTENT_LENGTH": str(len(body))}
+    """A request as Flask reads it (PEP 3333). Its length is that of the body, whatever the client said or left out."""
+    host, port = scope.get("server") or ("localhost", 80)
+    told = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
+        told[key] = f"{told[key]},{value.decode('latin-1')}" if key in told else value.decode("latin-1")
+    return {**told, "CONTENT_LENGTH": str(len(body))}
 
 
 def write(handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, str]:
