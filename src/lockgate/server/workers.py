@@ -1,4 +1,4 @@
-"""Several server processes on one socket: started afresh, replaced when one dies, stopped together."""
+"""Several server processes on one socket: forked before anything heavy is loaded, replaced, stopped together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, MutableSequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING, TypeAlias
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.server import logs
@@ -25,19 +26,22 @@ if TYPE_CHECKING:
 
 CANNOT_START = 3  # exit code of a process that could not load what it serves: a new one could not either
 LEAST_LIFE = 5.0  # seconds; one that dies sooner, twice in a row, is not worth a third
-# what every process gets: settings, socket, the end of a pipe, and the memory for the counts of connections
-Shared: TypeAlias = "tuple[Settings, socket.socket, Connection, MutableSequence[int]]"
+# what every process gets: settings, socket, both ends of a pipe, and the memory for the counts of connections
+Shared: TypeAlias = "tuple[Settings, socket.socket, Connection, Connection, MutableSequence[int]]"
 log = logging.getLogger("lockgate.server")
-_spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+# a fork is listening at once, where a fresh interpreter would first load what is loaded here; no other thread of this
+# process does anything but wait. macOS's own libraries do not bear it
+_processes: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_all(settings: Settings, listener: socket.socket) -> None:
     """Serve with `settings.workers` processes until TERM or INT. Raises Unavailable when they cannot start."""
     stop = threading.Event()
-    mine, theirs = _spawn.Pipe(duplex=False)  # its end tells the processes that this one is gone, even by kill -9
-    with _stopping(stop), contextlib.closing(theirs):
-        counts = _spawn.RawArray("i", [ABSENT] * settings.workers)
-        shared = settings, listener, mine, counts
+    theirs, mine = _processes.Pipe(duplex=False)  # its end tells the processes that this one is gone, even by kill -9
+    with _stopping(stop), contextlib.closing(mine), contextlib.closing(theirs):
+        counts = _processes.RawArray("i", [ABSENT] * settings.workers)
+        shared = settings, listener, theirs, mine, counts
         processes = [_start(shared, slot) for slot in range(settings.workers)]
         try:
             _watch(processes, shared, stop)
@@ -45,7 +49,7 @@ def run_all(settings: Settings, listener: socket.socket) -> None:
             _end(processes)
 
 
-def _watch(processes: list[SpawnProcess], shared: Shared, stop: threading.Event) -> None:
+def _watch(processes: list[BaseProcess], shared: Shared, stop: threading.Event) -> None:
     born = {process.sentinel: time.monotonic() for process in processes}
     early = 0
     while not stop.is_set():
@@ -61,14 +65,19 @@ def _watch(processes: list[SpawnProcess], shared: Shared, stop: threading.Event)
             born[processes[index].sentinel] = time.monotonic()
 
 
-def _start(shared: Shared, slot: int) -> SpawnProcess:
-    shared[3][slot] = ABSENT  # whoever had it before takes no connection any more
-    process = _spawn.Process(target=_serve, args=(*shared, slot))
-    process.start()
+def _start(shared: Shared, slot: int) -> BaseProcess:
+    shared[-1][slot] = ABSENT  # whoever had it before takes no connection any more
+    process: BaseProcess = _processes.Process(target=_serve, args=(*shared, slot))
+    # a signal that came between the fork and what the new process makes of signals would be lost
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 
-def _end(processes: list[SpawnProcess]) -> None:
+def _end(processes: list[BaseProcess]) -> None:
     for process in processes:
         if process.is_alive():
             process.terminate()
@@ -81,9 +90,18 @@ def _end(processes: list[SpawnProcess]) -> None:
 
 
 def _serve(
-    settings: Settings, listener: socket.socket, pipe: Connection, counts: MutableSequence[int], slot: int
+    settings: Settings,
+    listener: socket.socket,
+    pipe: Connection,
+    parents: Connection,
+    counts: MutableSequence[int],
+    slot: int,
 ) -> None:
-    logs.configure()
+    parents.close()  # as long as one of us had it, nobody would notice that the parent is gone
+    for sign in _STOPS:
+        signal.signal(sign, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    logs.speak()
     threading.Thread(target=_leave_with_parent, args=(pipe,), name="parent", daemon=True).start()
     try:
         run(settings, listener, share=Share(counts, slot))
@@ -100,7 +118,7 @@ def _leave_with_parent(pipe: Connection) -> None:
 
 @contextlib.contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
-    before = {sig: signal.signal(sig, lambda *_: stop.set()) for sig in (signal.SIGTERM, signal.SIGINT)}
+    before = {sig: signal.signal(sig, lambda *_: stop.set()) for sig in _STOPS}
     try:
         yield
     finally:
