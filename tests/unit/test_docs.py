@@ -32,6 +32,8 @@ PUT_TOGETHER = {
     "{}:untagged": ["model:untagged", "version:untagged"],
 }
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+PLACE = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#]*)#([^)]+)\)")
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("changelog.d/*.md")])
 
 
 def test_every_audit_action_has_a_line_and_every_line_an_action() -> None:
@@ -77,11 +79,15 @@ def test_every_setting_has_a_line() -> None:
     assert [name for name in Settings.model_fields if f"{PREFIX}{name.upper()}" not in text] == []
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
-    links = LINK.findall(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    # a fragment becomes a part of CHANGELOG.md
+    place = ROOT if page.parent.name == "changelog.d" else page.parent
+    nowhere = [link for link in LINK.findall(text) if not (place / link).exists()]
+    lost = [f"{link}#{heading}" for link, heading in PLACE.findall(text) if heading not in _places(page, link)]
 
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert nowhere + lost == []
 
 
 def test_every_decision_and_page_is_in_its_index() -> None:
@@ -118,6 +124,13 @@ def _cells(page: str, first: str) -> list[str]:
 
 def _linked(index: Path) -> set[Path]:
     return {(index.parent / link).resolve() for link in LINK.findall(index.read_text(encoding="utf-8"))}
+
+
+def _places(page: Path, link: str) -> set[str]:
+    """The names of a page's headings as a link spells them."""
+    text = (page.parent / link if link else page).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def _typed(text: str) -> Iterator[str]:
