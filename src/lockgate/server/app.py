@@ -113,7 +113,7 @@ def _governed(mlflow_app: App, ports: Ports, settings: Settings) -> App:
 
 def _door(mlflow_app: App, ports: Ports, settings: Settings) -> App:
     from lockgate import wiring
-    from lockgate.server.registry import s3_repository
+    from lockgate.server.registry import s3_repository, traces
     from lockgate.server.registry.artifacts import ArtifactDoor
     from lockgate.usecases import protect
 
@@ -124,6 +124,7 @@ def _door(mlflow_app: App, ports: Ports, settings: Settings) -> App:
     def judge(route: str, places: list[str], deletes: bool) -> Forbidden | None:
         return protect.refusal(ports, protect.Act(route, identity.caller(), places, deletes), roots)
 
+    traces.guard(judge)
     return ArtifactDoor(mlflow_app, judge, limit=settings.artifact_limit)
 
 

@@ -322,6 +322,74 @@ def test_the_other_ways_to_write_are_closed_as_well(site: Site, registered: tupl
     assert site.stored() == {**before, f"{folder}/beside": 1}
 
 
+def test_a_run_of_the_prompt_laboratory_adds_nothing_to_it(site: Site, registered: tuple[str, str, str]) -> None:
+    model, _, folder = registered
+    before = site.stored()
+    where = {"artifact_location": f"mlflow-artifacts:/{folder}/model/within"}
+    within, beside = (
+        site.call("experiments/create", name=f"laboratory-{folder}-{number}", **told)["experiment_id"]
+        for number, told in enumerate((where, {}))
+    )
+    told = {"prompt_template": "Say {{word}}.", "prompt_parameters": [{"key": "word", "value": "hi"}]}
+    told |= {"model_route": "none", "model_input": "Say hi.", "mlflow_version": "3.17.2"}
+    route = "/ajax-api/2.0/mlflow/runs/create-promptlab-run"
+    with site.http() as client:
+        assert refused(client.post(route, json={"experiment_id": within, **told}), model)
+        assert site.stored() == before
+        assert client.post(route, json={"experiment_id": beside, **told}).status_code == 200
+        assert client.post(route, json={"experiment_id": "99999999", **told}).status_code == 404
+    assert site.stored() != before
+
+
+def test_no_trace_takes_a_file_of_it_along_when_it_is_deleted(site: Site) -> None:
+    run, folder = site.run()
+    store = site.bucket.uri if site.bucket is not None else f"file://{site.folder}"
+    for path in ("model/MLmodel", "model/traces.pb", "beside/traces.pb"):
+        assert site.put(f"{folder}/{path}").status_code == 200
+    model = site.version(f"{folder}/model", run)
+    before = site.stored()
+    deleted = [
+        _delete_a_trace_kept_at(site, f"{store}/{folder}/{path}") for path in ("model", "model/../model", "beside")
+    ]
+    assert deleted == [0, 0, 1]
+    assert before.keys() - site.stored().keys() == {f"{folder}/beside/traces.pb"}
+    with site.http() as client:
+        told = client.get("/api/lockgate/v1/audit", params={"model": model, "action": "access:refused"}).json()
+    assert {entry["detail"]["asked"] for entry in told["entries"]} == {"delete a trace with its archive"}
+
+
+def _delete_a_trace_kept_at(site: Site, place: str) -> int:
+    """How many traces went when one was deleted whose archive is said to be there."""
+    tags = {"mlflow.trace.spansLocation": "ARCHIVE_REPO", "mlflow.trace.archiveLocation": place}
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    trace = f"tr-{hashlib.sha256(place.encode()).hexdigest()[:32]}"
+    info = {"trace_id": trace, "trace_location": where, "request_time": "2026-01-01T00:00:00Z", "state": "OK"}
+    with site.http() as client:
+        made = client.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": {**info, "tags": tags}}})
+        assert made.status_code == 200, made.text
+        told = {"experiment_id": "0", "request_ids": [trace]}
+        answer = client.post("/api/2.0/mlflow/traces/delete-traces", json=told)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json().get("traces_deleted", 0))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"{", b"", b'{"path": 5}'])
+def test_a_body_that_tells_no_path_is_explained(on_disk: Site, body: bytes) -> None:
+    routes = (f"{MULTIPART}/create/0/x", f"{MULTIPART}/complete/0/x", "/api/2.0/mlflow/artifacts/presigned-upload-url")
+    with on_disk.http() as client:
+        for route in routes:
+            answer = client.post(route, content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["error_code"] in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("path", ["n" * 256, "ü" * 128, "a/" * 1500 + "b"])
+def test_a_name_that_no_disk_takes_is_explained(site: Site, path: str) -> None:
+    answer = site.put(f"0/{path}")
+
+    assert (answer.status_code, "Choose a shorter one" in answer.json()["message"]) == (400, True)
+
+
 def test_each_refusal_is_on_the_record_of_the_model(site: Site, registered: tuple[str, str, str]) -> None:
     model, _, folder = registered
     site.put(f"{folder}/model/MLmodel")

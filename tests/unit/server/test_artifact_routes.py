@@ -32,6 +32,7 @@ def test_each_way_to_move_a_file_is_found(prefix: str, method: str, path: str, r
     ("method", "path", "kind"),
     [
         ("POST", "/ajax-api/2.0/mlflow/upload-artifact", Kind.UPLOAD_TO_RUN),
+        ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run", Kind.PROMPTLAB_RUN),
         ("GET", "/get-artifact", Kind.DOWNLOAD_OF_RUN),
         ("GET", "/model-versions/get-artifact", Kind.DOWNLOAD_OF_VERSION),
         ("GET", "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files", Kind.DOWNLOAD_OF_LOGGED_MODEL),

@@ -15,6 +15,7 @@ class Kind(Enum):
     MULTIPART = "multipart"
     PRESIGNED_UPLOAD = "presigned upload"
     UPLOAD_TO_RUN = "upload to run"
+    PROMPTLAB_RUN = "promptlab run"
     DOWNLOAD = "download"
     DOWNLOAD_OF_RUN = "download of run"
     DOWNLOAD_OF_VERSION = "download of version"
@@ -45,6 +46,8 @@ _PATTERNS = tuple(
         ("POST", rf"{_PROXY}/mpu/(?:create|complete)/?(.*)$", Kind.MULTIPART),
         ("POST", r"^/(?:ajax-)?api/2\.0/mlflow/artifacts/presigned-upload-url/?()$", Kind.PRESIGNED_UPLOAD),
         ("POST", r"^/ajax-api/2\.0/mlflow/upload-artifact/?()$", Kind.UPLOAD_TO_RUN),
+        # writes a model of its own below wherever its experiment keeps its artifacts
+        ("POST", r"^/ajax-api/2\.0/mlflow/runs/create-promptlab-run/?()$", Kind.PROMPTLAB_RUN),
         ("GET", r"^/get-artifact()$", Kind.DOWNLOAD_OF_RUN),
         ("GET", r"^/model-versions/get-artifact()$", Kind.DOWNLOAD_OF_VERSION),
         (
@@ -58,7 +61,7 @@ _PATTERNS = tuple(
 
 def find(method: str, path: str) -> Route | None:
     """The route of a request whose path is unquoted, or None when it moves no artifacts."""
-    if "artifact" not in path:
+    if "artifact" not in path and "promptlab" not in path:
         return None
     path = _SLASHES.sub("/", path)
     for of, pattern, kind in _PATTERNS:

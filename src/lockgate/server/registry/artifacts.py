@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from mlflow.utils.uri import validate_path_is_safe
 
-from lockgate.domain.errors import Forbidden
+from lockgate.domain.errors import BadInput, Forbidden
 from lockgate.domain.places import place_of, proxied
 from lockgate.server import replies
 from lockgate.server.problems import Problem, explain
@@ -23,6 +23,8 @@ from lockgate.server.registry.downloads import download
 from lockgate.server.replies import App, Message, Receive, Scope, Send
 
 LONGEST_TOLD = 200
+LONGEST_NAME, LONGEST_PATH = 255, 3_000  # bytes: what a disk takes, and leaves room for where the store lies on it
+_TELL_IN_BODY = (Kind.MULTIPART, Kind.PRESIGNED_UPLOAD, Kind.PROMPTLAB_RUN)
 
 Judge = Callable[[str, list[str], bool], Forbidden | None]
 """Why nobody may write at these places (delete them, when True) by this route; the refusal is on the record then."""
@@ -54,7 +56,10 @@ class ArtifactDoor:
         if route.kind is Kind.UPLOAD and _told_length(scope) > self._limit:
             await replies.problem(send, _too_large(self._limit))
             return
-        if route.kind in (Kind.MULTIPART, Kind.PRESIGNED_UPLOAD):
+        if route.kind is Kind.UPLOAD and _is_too_long(route.path):
+            await replies.problem(send, _TOO_LONG)
+            return
+        if route.kind in _TELL_IN_BODY:
             body = await bodies.whole(receive)
             if body is None:
                 return  # the client left in the middle of its request
@@ -66,6 +71,9 @@ class ArtifactDoor:
             places = await anyio.to_thread.run_sync(_places, route, scope, body)
         except (MlflowException, ValueError):
             places = []  # MLflow says what is wrong with it, and writes nothing
+        except BadInput as wrong:
+            await replies.problem(send, explain(wrong))
+            return
         refusal = await self._judged(told, places, route)
         if refusal is not None:
             await replies.problem(send, refusal)
@@ -129,10 +137,12 @@ def _places(route: Route, scope: Scope, body: bytes) -> list[str]:
             return [_proxied(route.path)]
         case Kind.MULTIPART:
             # the file's name is taken from the body, and whatever folders it names there are not
-            name = posixpath.basename(str(json.loads(body).get("path") or ""))
+            name = posixpath.basename(str(_told(body).get("path") or ""))
             return [_proxied(posixpath.join(route.path, name))]
         case Kind.PRESIGNED_UPLOAD:
-            return _presigned(json.loads(body))
+            return _presigned(_told(body))
+        case Kind.PROMPTLAB_RUN:
+            return _of_experiment(_told(body))
     return _of_run(parse_qs(scope["query_string"].decode("latin-1")))
 
 
@@ -141,7 +151,23 @@ def _proxied(path: str) -> str:
     return proxied(handlers._get_workspace_scoped_repo_path_if_enabled(path) or "")
 
 
-def _presigned(told: Any) -> list[str]:
+def _told(body: bytes) -> dict[str, Any]:
+    """What the body says. Raises ValueError where it is no JSON, and BadInput where it is no object."""
+    told = json.loads(body)
+    if told is None:
+        return {}
+    if not isinstance(told, dict):
+        raise BadInput("The body is JSON, but no object.", hint='Send an object, for example {"path": "model"}.')
+    return told
+
+
+def _of_experiment(told: dict[str, Any]) -> list[str]:
+    experiment = handlers._get_tracking_store().get_experiment(str(told.get("experiment_id") or ""))
+    place = place_of(experiment.artifact_location)
+    return [] if place is None else [place]
+
+
+def _presigned(told: dict[str, Any]) -> list[str]:
     path = validate_path_is_safe(str(told.get("path") or ""))
     store = handlers._get_tracking_store()
     locations = []
@@ -169,6 +195,18 @@ def _told_length(scope: Scope) -> int:
     return int(told) if told is not None and told.isdigit() else 0
 
 
+def _is_too_long(path: str) -> bool:
+    written = path.encode(errors="surrogatepass")
+    return len(written) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in written.split(b"/"))
+
+
 def _too_large(limit: int) -> Problem:
     said = f"The file is larger than {limit} bytes. Whoever runs the server may raise LOCKGATE_ARTIFACT_LIMIT."
     return Problem(413, "INVALID_PARAMETER_VALUE", said)
+
+
+_TOO_LONG = Problem(
+    400,
+    "INVALID_PARAMETER_VALUE",
+    f"The file's path is longer than {LONGEST_PATH} bytes, or a name in it than {LONGEST_NAME}. Choose a shorter one.",
+)
