@@ -5,7 +5,7 @@ JOBS ?= 2
 export ROUNDS ?=
 ARGS ?=
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo up test test-long bench bench-registry bench-growth check format lock clean
