@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, String, cast, exists, func, insert, inspect, literal, select
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
+from lockgate.adapters.sql.dialects import measure
 from lockgate.adapters.sql.names import chain_of
 from lockgate.adapters.sql.prompts import prompts
 from lockgate.adapters.sql.rows import who_columns
@@ -21,6 +22,12 @@ from lockgate.usecases.adoption_ports import ADOPTED, BEFORE, MADE, TakenOver
 from lockgate.usecases.ports import Lifecycle
 
 _AT_A_TIME = 1_000
+# what is asked of a model and its versions; MLflow's may have come out of a backup a moment ago
+_FILLED = (
+    *(models, versions, stays, chains),
+    *(mlflow.registered_models, mlflow.registered_model_tags, mlflow.registered_model_aliases),
+    *(mlflow.model_versions, mlflow.model_version_tags),
+)
 _BEGUN = (
     select(audit.c.action)
     .where(audit.c.action.in_([MADE, ADOPTED]), audit.c.chain == SYSTEM)
@@ -63,6 +70,8 @@ class SqlAdoption:
         for start in range(0, len(found), _AT_A_TIME):
             rows = found[start : start + _AT_A_TIME]
             self._add_versions([(row, before_lockgate(row)) for row in rows], policy, aliases)
+        if found:
+            measure(self._connection, _FILLED)
         known = self._connection.execute(select(func.count()).select_from(models).where(LIVING_NAME)).scalar_one()
         return TakenOver(not ours, known, len(found))
 

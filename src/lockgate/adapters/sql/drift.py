@@ -37,7 +37,7 @@ _STAGE = func.coalesce(mlflow.model_versions.c.current_stage, Stage.NONE.value)
 # stage may hold thousands, and none of those was put there past us.
 _FEW = 100
 _INSIDE = (
-    select(mlflow.model_versions.c.version, mlflow.model_versions.c.current_stage)
+    select(mlflow.model_versions.c.version)
     .where(
         mlflow.model_versions.c.workspace == bindparam("workspace"),
         mlflow.model_versions.c.name == bindparam("name"),
@@ -45,14 +45,17 @@ _INSIDE = (
     )
     .order_by(mlflow.model_versions.c.version.desc())
     .limit(_FEW)
-    .subquery()
+    .subquery("inside")
 )
-_OURS = (versions.c.model_id == bindparam("of")) & (versions.c.version == _INSIDE.c.version)
-_ASTRAY = (
-    select(_INSIDE.c.version, func.coalesce(versions.c.stage, Stage.NONE.value).label("held"))
-    .outerjoin_from(_INSIDE, versions, _OURS)
-    .where(versions.c.stage.is_distinct_from(_INSIDE.c.current_stage))
+# Our row of each is looked up by its key. A join leaves the way to PostgreSQL, which reads all rows of the model for
+# each of these versions where it has no statistics yet.
+_HELD = (
+    select(versions.c.stage)
+    .where(versions.c.model_id == bindparam("of"), versions.c.version == _INSIDE.c.version)
+    .scalar_subquery()
 )
+_BOTH = select(_INSIDE.c.version, func.coalesce(_HELD, Stage.NONE.value).label("held")).subquery("both")
+_ASTRAY = select(_BOTH).where(_BOTH.c.held != bindparam("stage"))
 
 
 class SqlDrift:

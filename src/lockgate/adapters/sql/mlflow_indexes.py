@@ -29,8 +29,9 @@ _DEFINITIONS: Mapping[str, str] = {
     "lockgate_versions_of_model_by_update": (
         f"model_versions (workspace, name, last_updated_time DESC, version DESC) WHERE {LIVE}"
     ),
-    # MLflow's page of a run asks which versions came of it
-    "lockgate_versions_by_run": "model_versions (workspace, run_id)",
+    # MLflow's page of a run asks which versions came of it. The run comes first: beginning with the workspace, it would
+    # do for every question in PostgreSQL's eyes until that has counted the rows, and each would read all versions
+    "lockgate_versions_by_run": "model_versions (run_id, workspace)",
     # MLflow's list of models, newest change first
     "lockgate_models_by_update": "registered_models (workspace, last_updated_time, name)",
 }

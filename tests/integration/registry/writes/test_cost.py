@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,14 +12,15 @@ from typing import Any
 
 import pytest
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from lockgate.domain.identity import Who
-from tests.databases.backends import SQLITE, Backend
+from tests.databases.backends import SQLITE, Backend, on_postgresql
 from tests.integration.registry.writes.registry import Registry, add_models, add_versions, registry
 
+_VERSIONS = 2_000
 # few rows however large the registry is
-SMALL = {"anon_1", "lockgate_policies", "lockgate_endpoints", "webhooks", "webhook_events", "lockgate_subscriptions"}
+SMALL = {"inside", "lockgate_policies", "lockgate_endpoints", "webhooks", "webhook_events", "lockgate_subscriptions"}
 
 Change = Callable[[Any], object]
 CHANGES: dict[str, Change] = {
@@ -93,6 +95,42 @@ def test_no_change_costs_more_with_a_hundred_thousand_versions(backend: Backend,
         assert_same(small, measure(["None"] * 100_000, models=10_000))
 
 
+@on_postgresql
+def test_a_promotion_looks_at_few_rows_of_a_database_that_was_just_adopted(backend: Backend, tmp_path: Path) -> None:
+    read = _rows_read_for_promotions(backend, tmp_path)
+
+    assert {statement: rows for statement, rows in read.items() if rows > 100} == {}
+
+
+@on_postgresql
+def test_without_statistics_a_promotion_reads_a_model_a_few_times_at_most(backend: Backend, tmp_path: Path) -> None:
+    # until PostgreSQL has counted the rows it takes each index for as good as the other
+    forgotten = (
+        "DELETE FROM pg_statistic",
+        "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relkind IN ('r', 'i')",
+    )
+    read = _rows_read_for_promotions(backend, tmp_path, *forgotten)
+
+    assert {statement: rows for statement, rows in read.items() if rows > 4 * _VERSIONS} == {}
+
+
+def _rows_read_for_promotions(backend: Backend, folder: Path, *first: str) -> dict[str, int]:
+    """How many rows each statement of two promotions looks at, in a model that has a full stage beside a large one."""
+    database = backend.fresh()
+    add_models(database.engine, ["big"])
+    add_versions(database.engine, "big", ["Production"] * 16 + ["None"] * (_VERSIONS - 16))
+    with registry(database, folder / "home", lambda: Who("ann")) as opened:
+        with opened.engine.begin() as connection:
+            for statement in first:
+                connection.exec_driver_sql(statement)
+        asked = _asked(opened, lambda store: store.transition_model_version_stage("big", 20, "Staging", True))
+        asked |= _asked(opened, lambda store: store.transition_model_version_stage("big", 20, "Production", False))
+        with opened.engine.connect() as connection:
+            read = {statement: _rows_read(connection, statement, values) for statement, values in asked.items()}
+            connection.rollback()
+    return read
+
+
 def assert_same(small: dict[str, Cost], large: dict[str, Cost]) -> None:
     for name, cost in small.items():
         told = f"{name}: {large[name]}"
@@ -162,3 +200,31 @@ def _scans(engine: Engine, statements: set[str]) -> set[tuple[str, str]]:
                 tables = {table for row in plan for table in re.findall(r"^SCAN (\w+)", row[3])}
                 found |= {(table, statement) for table in tables - SMALL}
     return {(table, statement) for table, statement in found if table not in ("CONSTANT", "s")}
+
+
+def _asked(opened: Registry, change: Change) -> dict[str, Any]:
+    """The statements that look for rows, each with the values of its last run."""
+    found: dict[str, Any] = {}
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        if re.match(r"\s*(SELECT|UPDATE|WITH)", statement):
+            found[statement] = values
+
+    event.listen(opened.engine, "before_cursor_execute", note)
+    try:
+        change(opened.store)
+    finally:
+        event.remove(opened.engine, "before_cursor_execute", note)
+    return found
+
+
+def _rows_read(connection: Connection, statement: str, values: Any) -> int:
+    """How many rows PostgreSQL looks at to carry it out, in all the places of its plan."""
+    told = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).scalar_one()
+    plans, rows = [json.loads(told)[0]["Plan"] if isinstance(told, str) else told[0]["Plan"]], 0
+    while plans:
+        plan = plans.pop()
+        passed = sum(plan.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Join Filter", "Index Recheck"))
+        rows += (plan["Actual Rows"] + passed) * plan["Actual Loops"]
+        plans += plan.get("Plans", [])
+    return int(rows)
