@@ -61,7 +61,7 @@ def _no_object(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
 
 
 def _stumbled(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
-    possible = (400, 500, 200, 404) if asked.request.method in ("GET", "HEAD") else (400, 500)
+    possible = (400, 404, 500, 200) if asked.request.method in ("GET", "HEAD") else (400, 404, 500)
     return stock if stock.status == 500 and ours.status in possible else None
 
 

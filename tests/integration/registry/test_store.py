@@ -28,7 +28,7 @@ from lockgate.domain.validation import ValidationState
 from lockgate.domain.versions import VersionRef
 from lockgate.server.problems import explain
 from lockgate.usecases import registry, validate
-from tests.databases.backends import Database
+from tests.databases.backends import Database, on_postgresql
 
 READS = {
     "search_registered_models", "get_registered_model", "get_latest_versions", "get_model_version",
@@ -143,6 +143,41 @@ def test_a_change_that_the_database_undid_for_another_one_is_made_again_and_reco
     monkeypatch.setattr(registry, "version_registered", be_undone_twice)
     assert store.create_model_version("fraud", "s3://x/y").version == 1
     assert _actions(node) == ["version:registered", "model:registered"]
+
+
+BEYOND = "9" * 40  # no database holds such a number
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda s: s.update_model_version("fraud", BEYOND, "x"),
+        lambda s: s.delete_model_version("fraud", BEYOND),
+        lambda s: s.set_model_version_tag("fraud", BEYOND, ModelVersionTag("a", "b")),
+        lambda s: s.set_model_version_tag("fraud", BEYOND, ModelVersionTag("approval_request", "{}")),
+        lambda s: s.delete_model_version_tag("fraud", BEYOND, "a"),
+        lambda s: s.set_registered_model_alias("fraud", "mine", BEYOND),
+        lambda s: s.set_registered_model_alias("fraud", "production", BEYOND),
+        lambda s: s.transition_model_version_stage("fraud", BEYOND, "Staging", False),
+        lambda s: s.ask_for_stage("fraud", BEYOND, "Staging", False),
+        lambda s: s.ask_for_alias("fraud", "production", BEYOND),
+    ],
+)
+def test_a_version_of_a_number_beyond_any_database_is_not_there(store, write):
+    store.create_registered_model("fraud")
+    with pytest.raises(MlflowException) as refused:
+        write(store)
+    assert refused.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+@on_postgresql
+def test_what_the_database_refuses_is_told_without_its_statement(store):
+    store.create_registered_model("fraud")
+    with pytest.raises(MlflowException) as refused:
+        store.set_registered_model_tag("fraud", RegisteredModelTag("team", "a secret\0"))
+    assert refused.value.error_code == "BAD_REQUEST"
+    assert "NUL" in refused.value.message
+    assert not any(word in refused.value.message for word in ("SQL:", "INSERT", "secret", "parameters"))
 
 
 def test_a_version_is_of_who_registered_it_and_a_copy_keeps_that(store, callers):

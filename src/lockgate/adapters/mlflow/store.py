@@ -44,6 +44,7 @@ from lockgate.adapters.mlflow.writing.sources import copied_from, origin_of
 from lockgate.domain.errors import Forbidden
 from lockgate.domain.identity import ANONYMOUS
 from lockgate.domain.promotion import Kind, Promotion
+from lockgate.domain.search import LEAST, MOST
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import approve, promote, registry, webhooks
@@ -218,7 +219,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
     def update_model_version(self, name: str, version: Any, description: str | None = None) -> Any:
         """Change a version's description."""
         _validate_model_name(name)
-        number = _validate_model_version(version)
+        number = _number(name, version)
 
         def describe(work: Work, rows: Rows) -> Any:
             if not rows.describe_version(name, number, description, get_current_time_millis()):
@@ -230,7 +231,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     def delete_model_version(self, name: str, version: Any) -> None:
         """Delete a version that no endpoint holds and no promotion moves."""
-        number = _validate_model_version(version)
+        number = _number(name, version)
         _validate_model_name(name)
 
         def delete(work: Work, rows: Rows) -> None:
@@ -245,7 +246,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Set a version's tag; `approval_request` and `production_approved` are understood as the acts they mean."""
         _validate_model_name(name)
-        number = _validate_model_version(version)
+        number = _number(name, version)
         _validate_model_version_tag(tag.key, tag.value)
         if tag.key in registry.ACTS:
             self.get_model_version(name, number)
@@ -263,7 +264,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Delete a version's tag, unless it is reserved."""
         _validate_model_name(name)
-        number = _validate_model_version(version)
+        number = _number(name, version)
         _validate_tag_name(key)
 
         def delete(work: Work, rows: Rows) -> None:
@@ -296,7 +297,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
                 f"'{stage}' is not an Active stage. Valid stages are {DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS}"
             )
         _validate_model_name(name)
-        ref, target = VersionRef(name, _validate_model_version(version)), Stage(canonical)
+        ref, target = VersionRef(name, _number(name, version)), Stage(canonical)
         if target is Stage.NONE:
             with self._changes.translated(), self._governance.ports.store.reading() as work:
                 if work.catalog.is_prompt(name):
@@ -323,7 +324,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
         _validate_model_name(name)
         _validate_model_alias_name(alias)
         _validate_model_alias_name_reserved(alias)
-        number = _validate_model_version(version)
+        number = _number(name, version)
 
         def put(work: Work, rows: Rows) -> Ask | None:
             ask = registry.ask_by_alias(work, VersionRef(name, number), alias, self._governance.who())
@@ -346,7 +347,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
         _validate_model_name(name)
         _validate_model_alias_name(alias)
         _validate_model_alias_name_reserved(alias)
-        ref = VersionRef(name, _validate_model_version(version))
+        ref = VersionRef(name, _number(name, version))
         with self._changes.translated(), self._governance.ports.store.reading() as work:
             return registry.ask_by_alias(work, ref, alias, self._governance.who())
 
@@ -432,6 +433,14 @@ class GovernedInWorkspaces(Governed, WorkspaceAwareSqlAlchemyStore):
 
 def _always(_work: Work, _connection: Connection) -> None:
     return None
+
+
+def _number(name: str, version: Any) -> int:
+    """The version's number; one that no database holds is no version's."""
+    number = int(_validate_model_version(version))
+    if not LEAST <= number <= MOST:
+        raise no_version(name, number)
+    return number
 
 
 def _is_copied(tag: Any, original: Any) -> bool:

@@ -65,7 +65,7 @@ class Changes:
         except MlflowException:
             raise
         except SQLAlchemyError as error:
-            raise MlflowException(message=error, error_code=BAD_REQUEST) from error
+            raise MlflowException(_without_sql(error), error_code=BAD_REQUEST) from error
         except Exception as error:
             raise MlflowException(message=error, error_code=INTERNAL_ERROR) from error
 
@@ -93,6 +93,12 @@ def connection_of(work: Work) -> Connection:
     if not isinstance(connection, Connection):
         raise TypeError(f"MLflow's rows are written in a transaction of our own, not in {type(work).__name__}")
     return connection
+
+
+def _without_sql(error: SQLAlchemyError) -> str:
+    """What the driver says: SQLAlchemy adds the statement, with tables and values that are nobody's business."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+    return next(iter(said.splitlines()), "The database refused this.")
 
 
 def _was_undone(error: BaseException | None) -> bool:
