@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from lockgate.adapters.sql.queue import SqlQueue
@@ -28,8 +29,8 @@ from lockgate.usecases.ports import LostClaim, Ports
 from lockgate.usecases.webhook_ports import Outgoing
 from lockgate.usecases.webhooks import Post
 from tests.contracts.databases import Mlflow
-from tests.contracts.webhooks import KEY, add_webhook, change_webhook
-from tests.integration.webhooks.receiver import Got, Receiver, until
+from tests.contracts.webhooks import KEY, SECRET, add_webhook, change_webhook
+from tests.integration.webhooks.receiver import Got, Receiver, until, verify_as_mlflow_says
 
 ANN = Who("ann", via="cli")
 EVENT = "model_version_alias.created"
@@ -66,11 +67,16 @@ class Office:
 
     @contextlib.contextmanager
     def controllers(
-        self, count: int = 1, *, timeout: float = 20.0, carry: Callable[[Post], Callable[[Outgoing], Any]] | None = None
+        self,
+        count: int = 1,
+        *,
+        timeout: float = 20.0,
+        key: str = KEY,
+        carry: Callable[[Post], Callable[[Outgoing], Any]] | None = None,
     ) -> Iterator[None]:
         stop, threads, senders = threading.Event(), [], []
         for number in range(count):
-            sender = HttpSender(KEY, timeout=timeout, private=True, schemes=("http",))
+            sender = HttpSender(key, timeout=timeout, private=True, schemes=("http",))
             senders.append(sender)
             queue = SqlDeliveries(self.store)
             post = Post(self.ports, queue, sender, self.persistence)
@@ -176,6 +182,28 @@ def test_a_controller_that_ends_between_sending_and_settling_leaves_a_delivery_t
         until(lambda: office.log("a")[0].state is DeliveryState.DELIVERED, "delivery")
     assert hook.got[0].id == hook.got[1].id
     assert hook.got[0].raw == hook.got[1].raw
+
+
+def test_a_secret_of_a_lost_home_holds_back_its_own_webhook_alone_until_its_key_is_back(
+    office: Office, hook: Receiver, other_hook: Receiver
+) -> None:
+    add_webhook(office.engine, "signed", [EVENT], url=hook.url)
+    add_webhook(office.engine, "plain", [EVENT], url=other_hook.url, secret=None)
+    office.owe()
+    with office.controllers(key=Fernet.generate_key().decode()):
+        other_hook.until(lambda got: len(got) == 1)
+        until(lambda: office.log("signed")[0].attempts == 1, "the first attempt")
+    held = office.log("signed")[0]
+    assert (held.state, held.last_status, held.answer) == (DeliveryState.WAITING, None, "")
+    assert "cannot be decrypted" in held.last_error
+    assert "set the secret anew" in held.last_error
+    assert hook.got == []
+
+    office.clock.ahead += timedelta(minutes=1)
+    with office.controllers():
+        hook.until(lambda got: len(got) == 1)
+    assert verify_as_mlflow_says(hook.got[0], SECRET)
+    assert hook.got[0].id == held.id
 
 
 def test_a_receiver_that_is_gone_is_told_nothing_more(office: Office, hook: Receiver) -> None:
