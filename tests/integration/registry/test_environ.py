@@ -42,6 +42,12 @@ def test_headers_arrive_and_the_length_is_that_of_the_body():
     assert request.content_length == 2
 
 
+def test_a_body_that_came_in_chunks_is_read_too():
+    chunked = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+    request = Request(environ({**SCOPE, "headers": chunked}, b'{"name": "x"}'))
+    assert request.get_json() == {"name": "x"}
+
+
 def test_a_request_over_a_unix_socket_has_an_address_too():
     request = Request(environ({**SCOPE, "scheme": "http", "server": None, "client": None, "headers": []}, b""))
     assert request.host == "localhost"
