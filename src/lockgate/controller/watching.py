@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 
 from lockgate.domain.errors import LockgateError
-from lockgate.usecases import drift
+from lockgate.usecases import drift, protect
 from lockgate.usecases.ports import Ports
 
 log = structlog.get_logger("lockgate.controller")
@@ -20,7 +20,7 @@ REST = 99.0
 
 
 class Watch:
-    """Puts differences on the record when they begin and when they end."""
+    """Puts differences on the record when they begin and when they end, and guards the files of what came past us."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -30,11 +30,13 @@ class Watch:
         pause = FIRST_SECONDS
         while not stop.wait(pause):
             began = monotonic()
-            self._look()
+            self.look()
             pause = max(EVERY_SECONDS, (monotonic() - began) * REST)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look once. Nothing that goes wrong is raised: it is logged, and the next look comes."""
         try:
+            protect.adopt(self._ports.store)
             noted = drift.note(self._ports)
         except LockgateError as error:
             log.warning("trouble", error=str(error))

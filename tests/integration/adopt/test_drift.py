@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from lockgate import wiring
+from lockgate.controller.watching import Watch
 from lockgate.domain.drift import Difference, Kind
 from lockgate.domain.errors import BadInput, Conflict, NotFound
 from lockgate.domain.identity import Who
@@ -15,7 +16,7 @@ from lockgate.domain.promotion import Kind as Way
 from lockgate.domain.promotion import PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import drift, promote, registry, status
+from lockgate.usecases import drift, promote, protect, registry, status
 from lockgate.usecases.adoption_ports import UNRECORDED
 from lockgate.usecases.ports import Ports
 from tests.integration.adopt.conftest import Adoptable, Printed
@@ -78,6 +79,21 @@ def test_an_alias_of_ones_own_and_a_prompts_are_nobodys_business(database: Adopt
     database.stock.alias("greeting", "staging", 1)
 
     assert [told(each) for each in drift.look_everywhere(ports)] == [(Kind.ALIAS, "production", "", "1")]  # of `wrong`
+
+
+def test_the_files_of_a_version_made_past_us_are_nobodys_to_change_once_that_was_seen(
+    database: Adoptable, ports: Ports
+) -> None:
+    protect.adopt(ports.store)
+    database.stock.register("fraud", 9)
+    act = protect.Act("PUT", ANN, ["file:/nowhere/MLmodel"])
+    assert protect.refusal(ports, act, ()) is None
+
+    Watch(ports).look()
+
+    refused = protect.refusal(ports, act, ())
+    assert refused is not None
+    assert "fraud@9" in refused.message
 
 
 def test_a_version_made_past_us_is_unrecorded_and_in_no_stage_that_nobody_here_let_it_into(
