@@ -170,7 +170,7 @@ _TABLE = {
         PATCH   */2.0/mlflow/traces/{request_id}                    E
         GET     */2.0/mlflow/traces/{request_id}/info
         PATCH,DELETE */2.0/mlflow/traces/{request_id}/tags          E
-        POST    */2.0/mlflow/traces/delete-traces                   E J
+        POST    */2.0/mlflow/traces/delete-traces                   E
         POST    */2.0/mlflow/traces/link-to-run                     E
         GET     */2.0/mlflow/unified-traces
         GET     */2.0/mlflow/get-online-trace-details
@@ -183,7 +183,7 @@ _TABLE = {
         POST    */3.0/mlflow/traces/calculate-filter-correlation
         POST    */3.0/mlflow/traces/metrics
         POST    */3.0/mlflow/traces/search
-        POST    */3.0/mlflow/traces/delete-traces                   E J
+        POST    */3.0/mlflow/traces/delete-traces                   E
         GET     */3.0/mlflow/traces/{trace_id}
         PATCH,DELETE */3.0/mlflow/traces/{trace_id}/tags            E
         POST    */3.0/mlflow/traces/{trace_id}/assessments          E
