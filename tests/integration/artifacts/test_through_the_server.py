@@ -388,6 +388,9 @@ def test_a_name_that_no_disk_takes_is_explained(site: Site, path: str) -> None:
     answer = site.put(f"0/{path}")
 
     assert (answer.status_code, "Choose a shorter one" in answer.json()["message"]) == (400, True)
+    with site.http() as client:
+        back = client.get(f"{FILES}/0/{path}")
+    assert (back.status_code, back.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
 def test_each_refusal_is_on_the_record_of_the_model(site: Site, registered: tuple[str, str, str]) -> None:

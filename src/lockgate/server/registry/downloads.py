@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import posixpath
 from collections.abc import AsyncIterator, Callable
@@ -40,6 +41,12 @@ async def download(route: Route, scope: Scope, receive: Receive, send: Send) -> 
         response = await anyio.to_thread.run_sync(_response, route, scope)
     except MlflowException as error:
         await replies.raw_json(send, error.get_http_status_code(), error.serialize_as_json())
+        return True
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        missing = MlflowException("No such artifact: its name is longer than any here.", RESOURCE_DOES_NOT_EXIST)
+        await replies.raw_json(send, missing.get_http_status_code(), missing.serialize_as_json())
         return True
     except ValueError:  # a path that MLflow cannot decode: it says so itself
         return False
