@@ -115,12 +115,14 @@ def _artifacts(found: Database) -> str:
     told = found.artifacts
     if not told.looked_at and not told.elsewhere:
         return "no version is in Staging or Production"
-    parts = [f"of versions in Staging and Production {told.looked_at - len(told.missing)} are there"]
+    parts = []
+    if told.looked_at:
+        parts.append(f"{told.looked_at - len(told.missing)} are there")
     if told.missing:
         parts.append(f"{len(told.missing)} are missing")
     if told.elsewhere:
-        parts.append(f"{told.elsewhere} lie elsewhere and were not looked at")
-    return ", ".join(parts)
+        parts.append(f"{told.elsewhere} were not looked at: no folder names them (mlflow-artifacts:, s3:), or too many")
+    return f"of versions in Staging and Production {', '.join(parts)}"
 
 
 def _protections(found: Database) -> str:

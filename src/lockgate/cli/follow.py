@@ -27,7 +27,7 @@ _DOING = {
     PromotionState.JUDGING: "judging the gates",
     PromotionState.VALIDATING: "validating the version",
     PromotionState.WAITING: "waiting",
-    PromotionState.WARMING: "starting its workers beside what serves now",
+    PromotionState.WARMING: "starting its workers",
     PromotionState.SWITCHING: "switching traffic to it",
 }
 

@@ -17,9 +17,13 @@ from rich.text import Text
 PIPE_WIDTH = 110
 _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green", "failed": "red", "error": "red"}
 
-# columns of short words and times, which read badly when they are folded: the long sentences beside them give way
+# columns of short words, times and what is copied into a command, which read badly when they are folded: the long
+# sentences beside them give way
 _WHOLE = frozenset(
-    {"entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"}
+    {
+        *("entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"),
+        *("id", "delivery", "status", "state", "tries", "waiting"),
+    }
 )
 # the least that each other column keeps, and what rich puts between two
 _LEAST, _GAP = 10, 3
@@ -113,7 +117,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> list[int] | None:
     """The width of each column when some are kept whole; None when too little would be left for the others."""
-    wanted = [max(len(name), *(row[number].cell_len for row in cells)) for number, name in enumerate(columns)]
+    wanted = [max(len(name), *(_wide(row[number]) for row in cells)) for number, name in enumerate(columns)]
     room = width - _GAP * (len(columns) - 1)
     room -= sum(wide for name, wide in zip(columns, wanted, strict=True) if name in _WHOLE)
     others = sorted((n for n, name in enumerate(columns) if name not in _WHOLE), key=lambda n: wanted[n])
@@ -124,6 +128,10 @@ def _widths(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int)
         wanted[number] = min(wanted[number], room // (len(others) - place))
         room -= wanted[number]
     return wanted
+
+
+def _wide(cell: Text) -> int:
+    return max(line.cell_len for line in cell.split("\n", allow_blank=True))
 
 
 def _cell(value: Any) -> Text:

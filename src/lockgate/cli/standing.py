@@ -10,6 +10,7 @@ from lockgate.cli import doctor_report, follow, options, outcome, show
 from lockgate.cli.home import CHILDREN, UP
 
 if TYPE_CHECKING:
+    from lockgate.sdk.client import Lockgate
     from lockgate.wire.shapes import ModelStatus, ModelSummary, Overview, VersionStatus
 
 
@@ -23,7 +24,7 @@ def status(model: str | None, url: str | None, user: str | None, as_json: bool) 
     caller = options.caller(url, user)
     client = caller.client()
     if model is not None:
-        found = client.status(model)
+        found = _of_model(client, model)
         if as_json:
             outcome.show_json(to_json(found))
         else:
@@ -35,6 +36,18 @@ def status(model: str | None, url: str | None, user: str | None, as_json: bool) 
         outcome.show_json({**to_json(overview), "processes": processes})
     else:
         _tell_overview(overview, processes, caller.url)
+
+
+def _of_model(client: Lockgate, model: str) -> ModelStatus:
+    from lockgate.sdk.errors import NotFound
+
+    try:
+        return client.status(model)
+    except NotFound as gone:
+        name, at, number = model.rpartition("@")
+        if at and number.isdecimal():
+            gone.hint = f"A version stands with its model: lockgate status {name}"
+        raise
 
 
 def _tell_overview(found: Overview, processes: dict[str, str], url: str) -> None:
@@ -114,8 +127,15 @@ def _tell_version(version: VersionStatus) -> None:
     if version.next_stage is None:
         return
     show.line("")
-    if version.missing:
+    if any(gate.binds for gate in version.missing):
         show.line(f"Missing for {version.ref} to reach {version.next_stage}:")
+        show.gates(version.missing)
+    elif version.missing:
+        gates = show.counted(len(version.missing), "gate")
+        show.line(
+            f"{gates} would not hold for {version.ref} in {version.next_stage}, and the policy's level does not "
+            f"enforce that. It can go there now: lockgate promote {version.ref} --to {version.next_stage.lower()}"
+        )
         show.gates(version.missing)
     else:
         show.line(

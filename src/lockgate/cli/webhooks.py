@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from lockgate.cli import options, outcome, show
 
 if TYPE_CHECKING:
-    from lockgate.wire.webhooks import Webhook
+    from lockgate.wire.webhooks import Delivery, Webhook
 
 _MAKE = "Webhooks are made with MLflow's own API: MlflowClient().create_webhook(…)"
 
@@ -32,8 +33,11 @@ def list_(url: str | None, user: str | None, as_json: bool) -> None:
         show.line("There is no webhook.")
         show.line(_MAKE)
     else:
-        rows = [(w.name, w.id, "active" if w.active else "disabled", _heard(w), w.waiting, w.url) for w in found]
-        show.table(("name", "id", "status", "hears", "waiting", "url"), rows)
+        rows = [(w.name, w.id, "active" if w.active else "disabled", w.waiting, w.url) for w in found]
+        show.table(("name", "id", "status", "waiting", "url"), rows)
+        show.line("")
+        for webhook in found:
+            show.line(f"{webhook.name} hears: {_heard(webhook)}")
 
 
 @webhooks.command(short_help="Show what was sent to a webhook, newest first.")
@@ -51,10 +55,9 @@ def deliveries(webhook: str, limit: int, url: str | None, user: str | None, as_j
     elif not found:
         show.line("Nothing was sent to it yet.")
     else:
-        rows = [
-            (show.when(d.created_at), d.event, d.state, d.attempts, d.last_status, d.last_error, d.id) for d in found
-        ]
-        show.table(("at (UTC)", "event", "state", "attempts", "status", "what went wrong", "delivery"), rows)
+        rows = [(show.when(d.created_at), d.event, d.state, d.attempts, d.id) for d in found]
+        show.table(("at (UTC)", "event", "state", "tries", "delivery"), rows)
+        _tell_troubles(found)
         waiting = next((d for d in found if d.state == "waiting" and d.attempts), None)
         if waiting is not None:
             show.line(f"The next attempt of {waiting.id} is at {show.when(waiting.due_at)}.")
@@ -95,6 +98,20 @@ def unsubscribe(webhook: str, events: tuple[str, ...], url: str | None, user: st
     """Take actions away again as they were given; all of them when none is named. MLflow's own events stay."""
     client = options.caller(url, user).client()
     _tell(client.unsubscribe(_id_of(client.webhooks(), webhook), events), as_json)
+
+
+def _tell_troubles(found: Sequence[Delivery]) -> None:
+    """What went wrong, once for all deliveries it happened to."""
+    troubles: dict[str, list[Delivery]] = {}
+    for each in found:
+        if each.last_error:
+            troubles.setdefault(each.last_error, []).append(each)
+    if troubles:
+        show.line("\nWhat went wrong at the last attempt:")
+    for trouble, hit in troubles.items():
+        times = "" if len(hit) == 1 else f", and of {len(hit) - 1} before it"
+        said = f" Its answer began: {hit[0].answer}" if hit[0].answer else ""
+        show.line(f"  of {hit[0].id}{times}: {trouble}.{said}")
 
 
 def _tell(changed: Webhook, as_json: bool) -> None:

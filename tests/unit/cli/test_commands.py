@@ -13,7 +13,10 @@ from lockgate.cli.main import cli
 from lockgate.sdk import errors
 from lockgate.sdk.client import Lockgate
 from lockgate.wire import shapes
+from lockgate.wire.webhooks import Delivery, Webhook
 
+HOOK, SENT = "d307940c-835c-4673-969c-7e7ab9f8c3e4", "0fd4a2d7-9ae9-4b46-bc32-787b352319b6"
+EVENTS = ("model_version_alias.created", "registered_model.created")
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 ANA = shapes.Who("ana")
 APPROVAL = shapes.Gate(
@@ -182,6 +185,64 @@ def test_no_width_of_the_terminal_loses_a_word_of_a_table(
     drawn = capsys.readouterr().out
     assert max(len(line) for line in drawn.splitlines()) <= int(width)
     assert sorted("".join(drawn.split()).replace("─", "")) == sorted("".join("".join((*columns, *words)).split()))
+
+
+@pytest.mark.parametrize("width", [108, 110, 140])
+def test_what_is_copied_into_a_command_is_not_broken_in_two(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = Webhook(HOOK, "a-collector-of-a-company", "http://collector.example.org/hook?of=audit", True, EVENTS, waiting=2)
+    hurt = Delivery(SENT, HOOK, EVENTS[0], "delivered", NOW, NOW, 3, last_error="it answered 500", answer="no disk")
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(Lockgate, "webhooks", lambda _self: (hook,))
+    monkeypatch.setattr(Lockgate, "deliveries", lambda *_: (hurt, replace(hurt, id="another")))
+
+    assert _run("webhooks", "list") == 0
+    shown = capsys.readouterr().out
+    assert f" {HOOK} " in shown
+    assert "a-collector-of-a-company hears: model_version_alias.created, registered_model.created\n" in shown
+    assert _run("webhooks", "deliveries", HOOK) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in (f" {SENT}", EVENTS[0], "2026-01-31 12:00:00"))
+    assert f"  of {SENT}, and of 1 before it: it answered 500. Its answer began: no disk\n" in shown
+
+
+def test_a_cell_of_several_lines_is_as_wide_as_the_longest(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a-model-with-a-rather-long-name-for-a-table-in-a-terminal"
+    show.table(("model", "serves", "pending approvals"), [(name, "production: 1 (serving)\nstaging: 1 (vacant)", None)])
+    assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("enforce", "Missing for fraud@7 to reach Production:"),
+        ("observe", "It can go there now: lockgate promote fraud@7 --to production"),
+    ],
+)
+def test_what_is_missing_is_told_as_what_it_is_at_the_policys_level(
+    level: str, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = (replace(APPROVAL, level=level),)
+    version = shapes.VersionStatus("fraud", 7, "Staging", NOW, True, None, next_stage="Production", missing=lacking)
+    monkeypatch.setattr(Lockgate, "status", lambda *_: shapes.ModelStatus("fraud", (version,)))
+
+    assert _run("status", "fraud") == 0
+    shown = capsys.readouterr().out
+    assert told in shown
+    assert ("Missing for" in shown) == (level == "enforce")
+    assert "approval_required" in shown
+
+
+def test_who_asks_for_the_status_of_a_version_is_told_to_ask_for_its_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_self: Lockgate, _model: str) -> None:
+        raise errors.NotFound("Registered Model with name=fraud@7 not found", hint="lockgate status lists the models.")
+
+    monkeypatch.setattr(Lockgate, "status", nobody)
+    assert _run("status", "fraud@7") == 1
+    assert "A version stands with its model: lockgate status fraud\n" in capsys.readouterr().err
 
 
 def test_abort_withdraws_the_only_open_promotion_and_asks_which_of_several(
