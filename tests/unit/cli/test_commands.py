@@ -191,7 +191,9 @@ def test_no_width_of_the_terminal_loses_a_word_of_a_table(
 def test_what_is_copied_into_a_command_is_not_broken_in_two(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = Webhook(HOOK, "a-collector-of-a-company", "http://collector.example.org/hook?of=audit", True, EVENTS, waiting=2)
+    hook = Webhook(
+        HOOK, "a-collector-of-a-company", "http://collector.example.org/hook?of=audit", True, EVENTS, waiting=2
+    )
     hurt = Delivery(SENT, HOOK, EVENTS[0], "delivered", NOW, NOW, 3, last_error="it answered 500", answer="no disk")
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(Lockgate, "webhooks", lambda _self: (hook,))
