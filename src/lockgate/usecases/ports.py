@@ -141,8 +141,8 @@ class Versions(Protocol):
     def delete(self, ref: VersionRef, at: datetime) -> None:
         """End its stay and hide the row from `get`, `of_model` and `in_stage`; the history stays."""
 
-    def add_model(self, model: str) -> None:
-        """Begin the model's own row and audit chain; already there is no error."""
+    def add_model(self, model: str) -> bool:
+        """Begin the model's own row and audit chain; False when they are there already."""
 
     def rename_model(self, old: str, new: str) -> None:
         """Call the same model by its new name: versions, promotions and audit chain go along."""
@@ -323,6 +323,9 @@ class Store(Protocol):
 
         A name that no model bears is locked too: nobody takes it meanwhile. Several are locked in the order of names.
         """
+
+    def making(self, model: str) -> AbstractContextManager[Work]:
+        """As `writing`, for a name that nobody is expected to bear: only the name is locked."""
 
     def within(self, workspace: str) -> AbstractContextManager[None]:
         """Transactions of this thread see that workspace of MLflow's: queued work is done where it was asked for."""

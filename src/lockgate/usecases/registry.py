@@ -57,14 +57,15 @@ def model_registered(work: Work, change: Change, tags: Mapping[str, str], descri
 
     Raises Conflict while that one still serves.
     """
-    for endpoint in _endpoints(work, change.model):
-        raise Conflict(
-            f"A model {change.model} was deleted past Lockgate and still has a {endpoint.environment} endpoint.",
-            hint=f"lockgate endpoints retire {change.model} --environment {endpoint.environment}",
-        )
-    work.versions.delete_model(change.model, change.at)
-    work.versions.add_model(change.model)
-    prompt = work.catalog.is_prompt(change.model)
+    if not work.versions.add_model(change.model):
+        for endpoint in _endpoints(work, change.model):
+            raise Conflict(
+                f"A model {change.model} was deleted past Lockgate and still has a {endpoint.environment} endpoint.",
+                hint=f"lockgate endpoints retire {change.model} --environment {endpoint.environment}",
+            )
+        work.versions.delete_model(change.model, change.at)
+        work.versions.add_model(change.model)
+    prompt = (tags.get(IS_PROMPT) or "").lower() == "true"
     detail: dict[str, Plain] = {"tags": _recorded(tags)} if tags else {}
     _write(work, change, "prompt:registered" if prompt else "model:registered", detail=detail)
     webhooks.model_created(work, change.model, tags, description, change.at)

@@ -84,13 +84,13 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
         def create(work: Work, rows: Rows) -> Any:
             registry.may_register_model(told)
-            if not rows.add_model(name, get_current_time_millis(), description, told):
-                there = has_prompt_tag(rows.model(name)._tags)
-                handle_resource_already_exist_error(name, there, has_prompt_tag(tags))
+            at = get_current_time_millis()
+            if not rows.add_model(name, at, description, told):
+                handle_resource_already_exist_error(name, rows.is_prompt(name), has_prompt_tag(tags))
             registry.model_registered(work, self._change(name), told, description)
-            return rows.model(name)
+            return rows.new_model(name, at, description, told)
 
-        return self._write(name, "create model", create)
+        return self._changes.run((name,), "create model", create, new=True)
 
     def update_registered_model(
         self,

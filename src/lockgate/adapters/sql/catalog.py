@@ -61,9 +61,13 @@ class SqlCatalog:
 
     def is_prompt(self, model: str) -> bool:
         if model not in self._prompts:
-            value = self._connection.execute(_IS_PROMPT, {"workspace": self._workspace, "name": model}).scalar()
-            self._prompts[model] = value is not None and str(value).lower() == "true"
+            here = {"workspace": self._workspace, "name": model}
+            self.found(model, self._connection.execute(_IS_PROMPT, here).scalar())
         return self._prompts[model]
+
+    def found(self, model: str, mark: str | None) -> None:
+        """Keep what the tag that marks a prompt says of the model."""
+        self._prompts[model] = mark is not None and str(mark).lower() == "true"
 
     def models(self) -> Sequence[str]:
         table, tags = mlflow.registered_models.c, mlflow.registered_model_tags.c

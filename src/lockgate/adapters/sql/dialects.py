@@ -13,7 +13,9 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
+    String,
     Table,
+    bindparam,
     cast,
     extract,
     func,
@@ -55,7 +57,7 @@ def writer(engine: Engine) -> Connection:
 def hold_rows(connection: Connection, rows: Select[Any]) -> None:
     """Lock rows until the transaction ends. On SQLite the whole file is ours already."""
     if not is_sqlite(connection):
-        connection.execute(rows.with_for_update())
+        connection.execute(hold_rows_of(connection, rows))
 
 
 def hold_rows_of(connection: Connection, rows: Select[Any]) -> Select[Any]:
@@ -91,7 +93,7 @@ def hold_name(connection: Connection, name: str) -> None:
     Two names may share a lock: then one waits for the other for no reason, which does no harm.
     """
     if not is_sqlite(connection):
-        connection.execute(select(func.pg_advisory_xact_lock(_NAMES, func.hashtext(name))))
+        connection.execute(_HOLD_NAME, {"held": name})
 
 
 def hold_migrations(connection: Connection) -> None:
@@ -148,6 +150,7 @@ def insert_or_replace(connection: Connection, table: Table, column: str) -> Any:
 
 
 # statements made once: making one takes longer than running it
+_HOLD_NAME = select(func.pg_advisory_xact_lock(_NAMES, func.hashtext(bindparam("held", type_=String))))
 _WRITTEN: dict[Any, Any] = {}
 
 

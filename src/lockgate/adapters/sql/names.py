@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, String, bindparam, cast, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
-from lockgate.adapters.sql.dialects import insert_if_new
+from lockgate.adapters.sql.dialects import is_sqlite
 from lockgate.adapters.sql.tables import LIVING_NAME, chains, models
 from lockgate.domain.audit import BEGINNING, SYSTEM
 
@@ -23,6 +25,24 @@ def chain_of(model_id: int | str) -> str:
 _LIVING = select(models.c.id).where(
     models.c.workspace == bindparam("workspace"), models.c.name == bindparam("name"), LIVING_NAME
 )
+_NEW: Any = {"index_elements": [models.c.workspace, models.c.name], "index_where": LIVING_NAME}
+_ADD_MODEL = sqlite.insert(models).on_conflict_do_nothing(**_NEW).inline().execution_options(preserve_rowcount=True)
+_ADD_HEAD = insert(chains).inline()
+_ADDED = (
+    postgresql.insert(models)
+    .values(workspace=bindparam("workspace_"), name=bindparam("name_"))
+    .on_conflict_do_nothing(**_NEW)
+    .returning(models.c.id)
+    .cte("added")
+)
+_ADD_MODEL_AND_HEAD = (
+    insert(chains)
+    .from_select(
+        ["chain", "number", "hash"],
+        select(literal(chain_of("")).concat(cast(_ADDED.c.id, String)), literal(0), literal(BEGINNING)),
+    )
+    .returning(select(_ADDED.c.id).scalar_subquery())
+)
 
 
 class Names:
@@ -32,6 +52,13 @@ class Names:
         self._connection = connection
         self.workspace = workspace
         self._known: dict[str, int | None] = {}
+        # the heads of chains that this transaction has locked: the number and the hash of the last entry
+        self.heads: dict[str, tuple[int, str]] = {}
+
+    def found(self, model: str, id: int, head: tuple[int, str]) -> None:
+        """Keep the row of the model and the head of its chain, which were locked."""
+        self._known[model] = id
+        self.heads[chain_of(id)] = head
 
     def id_of(self, model: str) -> int | None:
         """The row of the model that bears this name now, or None."""
@@ -48,18 +75,28 @@ class Names:
     def ensure(self, model: str) -> int:
         """The row of the model that bears this name; made, with the head of its audit chain, when there is none."""
         found = self.id_of(model)
-        if found is not None:
-            return found
-        values = {"workspace": self.workspace, "name": model}
-        new = insert_if_new(self._connection, models, values, [models.c.workspace, models.c.name], LIVING_NAME)
-        del self._known[model]
-        found = self.id_of(model)
+        if found is None:
+            self.begin(model)
+            found = self.id_of(model)
         if found is None:
             raise RuntimeError(f"the row of model {model!r} was inserted and is not there")
-        if new:
-            head = {"chain": chain_of(found), "number": 0, "hash": BEGINNING}
-            self._connection.execute(insert(chains).values(head))
         return found
+
+    def begin(self, model: str) -> bool:
+        """Make the row of the model, with the head of its audit chain; False when a model bears the name already."""
+        if is_sqlite(self._connection):
+            made = self._connection.execute(_ADD_MODEL, {"workspace": self.workspace, "name": model})
+            id = made.lastrowid if made.rowcount else None
+            if id is not None:
+                head = {"chain": chain_of(id), "number": 0, "hash": BEGINNING}
+                self._connection.execute(_ADD_HEAD, head)
+        else:
+            id = self._connection.execute(_ADD_MODEL_AND_HEAD, {"workspace_": self.workspace, "name_": model}).scalar()
+        if id is None:
+            self._known.pop(model, None)
+            return False
+        self.found(model, id, (0, BEGINNING))
+        return True
 
     def chain(self, model: str) -> str:
         """The audit chain for an entry about this name.

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, String, bindparam, cast, exists, insert, literal, select, update
 
-from lockgate.adapters.sql.dialects import hold_rows_of
+from lockgate.adapters.sql.dialects import hold_rows_of, is_sqlite
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
 from lockgate.adapters.sql.tables import audit, chains, models
 from lockgate.adapters.sql.webhooks import SqlWebhooks
@@ -21,7 +21,19 @@ from lockgate.usecases.ports import Recorded
 _AT_A_TIME = 1_000
 _INSERT = insert(audit)
 _HEAD = select(chains.c.number, chains.c.hash).where(chains.c.chain == bindparam("of"))
-_MOVE = update(chains).where(chains.c.chain == bindparam("of"))
+_MOVE = (
+    update(chains)
+    .where(chains.c.chain == bindparam("chain_"))
+    .values(number=bindparam("number_"), hash=bindparam("hash_"))
+)
+# An entry and the head that it moves in one statement, for PostgreSQL. A value that bore a column's name would be
+# written to that column of both tables.
+_INSERT_AND_MOVE = (
+    insert(audit)
+    .values({column.name: bindparam(f"{column.name}_") for column in audit.c if column is not audit.c.id})
+    .inline()
+    .add_cte(_MOVE.cte("moved"))
+)
 
 
 class SqlRecord:
@@ -35,7 +47,6 @@ class SqlRecord:
         self._names = names
         self._webhooks = webhooks
         self._gathers = gathers
-        self._heads: dict[str, tuple[int, str]] = {}
         self._moved: set[str] = set()
         self._entries: list[dict[str, Any]] = []
         self._owed: list[tuple[str, str, datetime]] = []
@@ -45,7 +56,7 @@ class SqlRecord:
         chain = self._names.chain(entry.model)
         number, previous = self._head(chain)
         linked = link(entry, chain, number + 1, previous)
-        self._heads[chain] = (linked.number, linked.hash)
+        self._names.heads[chain] = (linked.number, linked.hash)
         self._moved.add(chain)
         self._entries.append(
             {
@@ -62,7 +73,7 @@ class SqlRecord:
         self._owed.append((entry.action, linked.text, entry.at))
         if not self._gathers:
             self.flush()
-            self._heads.clear()  # the next `Work` on this connection writes as well
+            self._names.heads.clear()  # the next `Work` on this connection writes as well
         return linked
 
     def flush(self) -> None:
@@ -71,18 +82,21 @@ class SqlRecord:
             return
         entries, owed, moved = self._entries, self._owed, self._moved
         self._entries, self._owed, self._moved = [], [], set()
-        self._connection.execute(_INSERT, entries)
-        for chain in sorted(moved):
-            number, last = self._heads[chain]
-            self._connection.execute(_MOVE, {"of": chain, "number": number, "hash": last})
+        if len(entries) == 1 and not is_sqlite(self._connection):
+            self._connection.execute(_INSERT_AND_MOVE, {f"{name}_": value for name, value in entries[0].items()})
+        else:
+            self._connection.execute(_INSERT, entries)
+            for chain in sorted(moved):
+                number, last = self._names.heads[chain]
+                self._connection.execute(_MOVE, {"chain_": chain, "number_": number, "hash_": last})
         for action, text, at in owed:
             self._webhooks.owe_entry(action, text, at)
 
     def _head(self, chain: str) -> tuple[int, str]:
-        if chain not in self._heads:
+        if chain not in self._names.heads:
             row = self._connection.execute(hold_rows_of(self._connection, _HEAD), {"of": chain}).one()
-            self._heads[chain] = (row.number, row.hash)
-        return self._heads[chain]
+            self._names.heads[chain] = (row.number, row.hash)
+        return self._names.heads[chain]
 
     def read(self, *, model: str | None = None, action: str | None = None, limit: int = 100) -> Sequence[Recorded]:
         """Newest first. A model's entries are those under its former names too, and of former models of its name."""

@@ -7,16 +7,16 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Engine, select
 
 from lockgate.adapters.sql import dialects
-from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.catalog import SqlCatalog
 from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
+from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
@@ -41,12 +41,13 @@ class SqlWork:
     """
 
     def __init__(self, connection: Connection, store: SqlStore, *, writable: bool, gathers: bool = False) -> None:
-        names = Names(connection, store.workspace)
+        self._names = names = Names(connection, store.workspace)
         self.connection = connection
+        self.workspace = names.workspace
         self.adoption = SqlAdoption(connection, store.beginning)
         self.policies = SqlPolicies(connection, store.parsed, self.adoption)
-        self.catalog = SqlCatalog(connection, store.workspace)
-        self.sources = SqlSources(connection, store.workspace)
+        self.catalog = SqlCatalog(connection, names.workspace)
+        self.sources = SqlSources(connection, names.workspace)
         self.versions = SqlVersions(connection, names, self.policies, self.adoption, writable=writable)
         self.drift = SqlDrift(connection, names, self.policies, self.adoption)
         self.promotions = SqlPromotions(connection, names, store.now)
@@ -55,6 +56,13 @@ class SqlWork:
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
+
+    def opened(self, model: str, found: Opening | None) -> None:
+        """Keep what the lock of this model found, so that nobody asks for it again."""
+        if found is not None:
+            self._names.found(model, found.model_id, (found.number, found.hash))
+            self.catalog.found(model, found.prompt)
+            self.webhooks.found(listened=found.listened)
 
     def finish(self) -> None:
         """Write what was gathered: the last thing before the commit."""
@@ -120,7 +128,18 @@ class SqlStore:
         Raises Unavailable when the database is away.
         """
         with self.changing() as work:
-            self._hold(work.connection, model, *others)
+            if model is None:
+                self._hold_system(work.connection)
+            else:
+                for name in sorted({model, *others}):
+                    work.opened(name, hold(work.connection, work.workspace, name))
+            yield work
+
+    @contextmanager
+    def making(self, model: str) -> Iterator[SqlWork]:
+        """As `writing`, for a name that nobody is expected to bear: it is the name that is locked."""
+        with self.changing() as work:
+            hold_new(work.connection, work.workspace, model)
             yield work
 
     @contextmanager
@@ -146,30 +165,14 @@ class SqlStore:
         On SQLite that is the file's one write lock: call this before anything was read in the transaction.
         """
         dialects.hold_file(connection)
-        self._hold(connection, model)
-
-    def _hold(self, connection: Connection, model: str | None, *others: str) -> None:
-        if dialects.is_sqlite(connection):
-            return  # the whole file is ours already
         if model is None:
-            dialects.hold_rows(connection, select(chains.c.chain).where(chains.c.chain == SYSTEM))
-            return
-        workspace = self.workspace
-        for name in sorted({model, *others}):
-            here = {"workspace": workspace, "name": name}
-            if connection.execute(_MODEL_ROW, here).first() is not None:
-                continue
-            # Nobody bears the name, so there is no row to lock: the name itself is, so that nobody takes it meanwhile.
-            # Somebody may have, after the first look.
-            dialects.hold_name(connection, f"{workspace}/{name}")
-            connection.execute(_MODEL_ROW, here)
+            self._hold_system(connection)
+        else:
+            hold(connection, self.workspace, model)
+
+    def _hold_system(self, connection: Connection) -> None:
+        dialects.hold_rows(connection, _SYSTEM)
 
 
-_MODEL_ROW = (
-    select(mlflow.registered_models.c.name)
-    .where(
-        mlflow.registered_models.c.workspace == bindparam("workspace"),
-        mlflow.registered_models.c.name == bindparam("name"),
-    )
-    .with_for_update()
-)
+# made once: making a statement takes longer than running it
+_SYSTEM = select(chains.c.chain).where(chains.c.chain == SYSTEM)

@@ -130,9 +130,9 @@ class SqlVersions:
         self._connection.execute(update(versions).where(here).values(deleted_at=at, is_primary=False))
         self._connection.execute(_END_STAY, {"of": self._names.ensure(ref.model), "number": ref.version, "at": at})
 
-    def add_model(self, model: str) -> None:
-        """Begin the model's own row and audit chain; already there is no error."""
-        self._names.ensure(model)
+    def add_model(self, model: str) -> bool:
+        """Begin the model's own row and audit chain; False when they are there already."""
+        return self._names.begin(model)
 
     def rename_model(self, old: str, new: str) -> None:
         """Call the same model by its new name: versions, promotions and audit chain go along."""

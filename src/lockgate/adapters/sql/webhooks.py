@@ -83,6 +83,11 @@ class SqlWebhooks:
             self._patterns = self._listened_to()
         return hears(self._patterns, event)
 
+    def found(self, *, listened: bool) -> None:
+        """Keep whether there is any webhook that hears anything."""
+        if not listened:
+            self._patterns = frozenset()
+
     def owe(self, event: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
         if self.heard(event):
             self._owe(event, json.dumps(told), at or self._now(self._connection))

@@ -33,15 +33,16 @@ class Changes:
         self._governance = governance
         self._workspace = workspace
 
-    def run(self, models: tuple[str, ...], action: str, body: Callable[[Work, Rows], T]) -> T:
+    def run(self, models: tuple[str, ...], action: str, body: Callable[[Work, Rows], T], *, new: bool = False) -> T:
         """What `body` gave in a transaction that holds the models' names, once it is committed.
 
+        With `new` there is one name, which nobody is expected to bear.
         A transaction that the database ended for the sake of another one is run again. An authorisation that was
         refused goes on the record. Raises MlflowException, as MLflow's own store does.
         """
         try:
             with self.translated():
-                return again(lambda: self._once(models, body))
+                return again(lambda: self._once(models, body, new=new))
         except MlflowException as refusal:
             if isinstance(refusal.__cause__, Forbidden):
                 self.put_on_record(models[0], action, refusal.__cause__)
@@ -69,8 +70,9 @@ class Changes:
         except Exception as error:
             raise MlflowException(message=error, error_code=INTERNAL_ERROR) from error
 
-    def _once(self, models: tuple[str, ...], body: Callable[[Work, Rows], T]) -> T:
-        with self._governance.ports.store.writing(*models) as work:
+    def _once(self, models: tuple[str, ...], body: Callable[[Work, Rows], T], *, new: bool) -> T:
+        store = self._governance.ports.store
+        with store.making(models[0]) if new else store.writing(*models) as work:
             return body(work, self.rows(work))
 
 

@@ -20,6 +20,7 @@ from mlflow.entities.model_registry import (
 )
 from mlflow.entities.model_registry.model_version_stages import ALL_STAGES, STAGE_DELETED_INTERNAL
 from mlflow.exceptions import MlflowException
+from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from sqlalchemy import Connection, Row
 
@@ -81,6 +82,16 @@ class Rows:
 
     def delete_model_tag(self, name: str, key: str) -> None:
         self._count(sql.DELETE_MODEL_TAG, named=name, tag=key)
+
+    def is_prompt(self, name: str) -> bool:
+        """Whether MLflow's mark of a prompt is on the model, whatever it says."""
+        tags = self._connection.execute(sql.MODEL_TAGS, self._values(named=name))
+        return any(tag.key == IS_PROMPT_TAG_KEY for tag in tags)
+
+    def new_model(self, name: str, at: int, description: str | None, tags: Mapping[str, str | None]) -> RegisteredModel:
+        """The model that was written with these: nothing else hangs on it yet."""
+        kept = [RegisteredModelTag(key, value) for key, value in tags.items()]
+        return RegisteredModel(name, at, at, description, [], kept, [], workspace=self._workspace)
 
     def model(self, name: str) -> RegisteredModel:
         """The model with the newest version of each stage, in the order in which a stage got its first version."""
