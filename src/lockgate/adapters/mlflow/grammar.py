@@ -45,6 +45,7 @@ _USUAL = re.compile(r"(?P<field>name|run_id) ?= ?'(?P<value>[^'\"`\\\x00-\x1f]*)
 _EVERYTHING: tuple[Condition, bool] = (Every(()), False)
 _REMEMBERED = 2_000  # characters of a filter that is worth remembering
 _DEEPEST = 32  # parentheses within parentheses
+_MOST = 200  # comparisons: each takes a parser's time, and no database takes them by the thousand
 _LONGEST = 65536  # characters; no client writes more, and a request line holds no more
 # one that was never opened: MLflow's checks of a parsed filter ask it for nothing but the workspace
 _RULES: Any = SqlAlchemyStore.__new__(SqlAlchemyStore)
@@ -232,6 +233,8 @@ class _Parser:
             yield text
 
     def _comparison(self, text: str) -> Condition:
+        if len(self._leaves) == _MOST:
+            raise _Ours(f"The filter has more than {_MOST} comparisons. Ask for a part of them at a time.")
         parsed = _parsed(_OURS[self._kind], text)
         if len(parsed) != 1:
             raise MlflowException("")
@@ -269,9 +272,16 @@ def _added(part: dict[str, Any]) -> Compare:
             f"got {comparator} {value!r}."
         )
     if key in ("stage", "current_stage"):
-        value = tuple(map(get_canonical_stage, value)) if isinstance(value, tuple) else get_canonical_stage(value)
+        value = tuple(map(_stage, value)) if isinstance(value, tuple) else _stage(value)
     told: Value = value
     return Compare(_FIELDS.get(key, key), comparator, told)
+
+
+def _stage(written: str) -> str:
+    try:
+        return str(get_canonical_stage(written))
+    except MlflowException as unknown:
+        raise _Ours(unknown.message) from None
 
 
 def _without_prompts(part: Condition) -> Condition:

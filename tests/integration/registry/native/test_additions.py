@@ -152,6 +152,21 @@ def test_a_wrong_use_of_an_addition_is_explained(written: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("stage = 'nowhere'", "Invalid Model Version stage: nowhere"),
+        ("name = 'a' OR stage IN ('None', 'nowhere')", "Invalid Model Version stage: nowhere"),
+        (" OR ".join(["name = 'a'"] * 201), "more than 200 comparisons"),
+    ],
+)
+def test_a_stage_that_is_none_and_a_filter_without_end_are_told_as_what_they_are(written: str, told: str) -> None:
+    with pytest.raises(MlflowException, match=told) as refused:
+        _ask(written)
+
+    assert refused.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize(
     "written",
     [
         "name IS NULL", "name IN (fraud)", "(name = 'a'", "name = 'a')", "()", "name = 'a' OR", "OR name = 'a'",
