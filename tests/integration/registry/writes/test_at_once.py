@@ -50,6 +50,7 @@ def renamed(acts: list[Act], names: dict[str, str]) -> list[Act]:
     return [[names.get(part, part) if isinstance(part, str) else part for part in act] for act in acts]
 
 
+@pytest.mark.timeout(900)  # the full number of rounds takes minutes
 def test_any_two_changes_at_once_are_one_after_the_other(opened: Registry, rounds: Callable[[int, int], int]) -> None:
     for number, (first, second) in enumerate(combinations_with_replacement(every_mutator().values(), 2)):
         for again in range(rounds(1, 10)):
