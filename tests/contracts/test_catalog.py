@@ -111,10 +111,10 @@ def test_a_stage_is_written_with_both_last_updated_columns(store: SqlStore, mlfl
 
 def test_aliases_and_tags_are_set_moved_and_removed(store: SqlStore, fraud: str) -> None:
     with store.writing(fraud) as work:
-        work.catalog.set_alias(fraud, "production", 1)
-        work.catalog.set_alias(fraud, "production", 2)
-        work.catalog.set_alias(fraud, "staging", 1)
-        work.catalog.set_alias(fraud, "staging", None)
+        work.catalog.set_aliases(fraud, {"production": 1})
+        work.catalog.set_aliases(fraud, {"production": 2})
+        work.catalog.set_aliases(fraud, {"staging": 1})
+        work.catalog.set_aliases(fraud, {"staging": None})
         work.catalog.set_tag(FRAUD_1, "team", "a")
         work.catalog.set_tag(FRAUD_1, "team", "b")
         work.catalog.set_tag(FRAUD_2, "team", "c")

@@ -135,7 +135,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_first_owner_has_lost(
 
     def late() -> None:
         with store.writing("fraud") as work:
-            work.catalog.set_alias("fraud", "production", 1)
+            work.catalog.set_aliases("fraud", {"production": 1})
             queue.save_promotion(work, first[1], first[0], due_at=None, release=True)
 
     with pytest.raises(LostClaim):

@@ -84,7 +84,7 @@ def test_placing_ends_one_stay_and_begins_another(store: SqlStore, fraud: str) -
         work.versions.register(FRAUD_1, ANN, T0)
         work.versions.place(FRAUD_1, Stage.STAGING, later(hours=1), "prm-1")
     with store.writing(fraud) as work:
-        work.versions.set_primary(fraud, Stage.STAGING, 1)
+        assert work.versions.elect(fraud, [Stage.STAGING]) == {Stage.STAGING: 1}
         work.versions.place(FRAUD_1, Stage.STAGING, later(hours=2), "prm-2")
         again = work.versions.get(FRAUD_1)
     assert again is not None
@@ -116,16 +116,23 @@ def test_a_stage_has_one_primary_or_none(store: SqlStore, fraud: str) -> None:
             return [x.ref.version for x in work.versions.of_model(fraud) if x.primary]
 
     with store.writing(fraud) as work:
-        work.versions.place(FRAUD_1, Stage.PRODUCTION, T0, None)
         work.versions.place(FRAUD_2, Stage.PRODUCTION, T0, None)
-        work.versions.set_primary(fraud, Stage.PRODUCTION, 1)
+        work.versions.place(FRAUD_1, Stage.PRODUCTION, later(hours=1), None)
+        assert work.versions.elect(fraud, [Stage.PRODUCTION]) == {Stage.PRODUCTION: 1}
     assert primaries() == [1]
     with store.writing(fraud) as work:
-        work.versions.set_primary(fraud, Stage.PRODUCTION, 2)
+        work.versions.place(FRAUD_2, Stage.PRODUCTION, later(hours=2), None)
+        assert work.versions.elect(fraud, [Stage.PRODUCTION]) == {Stage.PRODUCTION: 2}
     assert primaries() == [2]
     with store.writing(fraud) as work:
-        work.versions.set_primary(fraud, Stage.PRODUCTION, None)
-    assert primaries() == []
+        work.versions.place(FRAUD_2, Stage.STAGING, later(hours=3), None)
+        elected = work.versions.elect(fraud, [Stage.STAGING, Stage.PRODUCTION])
+    assert elected == {Stage.STAGING: 2, Stage.PRODUCTION: 1}
+    assert primaries() == [2, 1]
+    with store.writing(fraud) as work:
+        work.versions.place(FRAUD_1, Stage.ARCHIVED, later(hours=4), None)
+        assert work.versions.elect(fraud, [Stage.PRODUCTION]) == {Stage.PRODUCTION: None}
+    assert primaries() == [2]
 
 
 def test_what_is_pinned_stays_pinned(store: SqlStore, fraud: str) -> None:

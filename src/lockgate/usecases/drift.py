@@ -105,7 +105,7 @@ def mend(ports: Ports, work: Work, ref: VersionRef, who: Who) -> Sequence[Differ
     work.catalog.set_stage(ref, row.stage, now)
     if row.stage in GATED and row.primary:
         alias = work.policies.in_force().rules(ref.model, row.stage).alias
-        work.catalog.set_alias(ref.model, alias, ref.version)
+        work.catalog.set_aliases(ref.model, {alias: ref.version})
     for each in wrong:
         detail: dict[str, Plain] = {"kind": each.kind.value, "key": each.key}
         work.record.write(
@@ -218,5 +218,5 @@ def _follow(ports: Ports, work: Work, difference: Difference, who: Who, reason: 
         return
     ref = VersionRef(model, difference.version)
     work.versions.delete(ref, now)
-    if difference.stage in GATED:
-        stages.follow(work, work.policies.in_force(), model, difference.stage)
+    if difference.stage is not None:
+        stages.follow(work, work.policies.in_force(), model, {difference.stage})

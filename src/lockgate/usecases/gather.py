@@ -121,7 +121,7 @@ def catalog_version(work: Work, ref: VersionRef) -> CatalogVersion:
     """MLflow's row. Raises NotFound in MLflow's own words."""
     found = work.catalog.version(ref)
     if found is None:
-        raise NotFound(f"Model Version (name={ref.model}, version={ref.version}) not found")
+        raise no_version(ref)
     return found
 
 
@@ -129,5 +129,10 @@ def lifecycle(work: Work, ref: VersionRef) -> Lifecycle:
     """Our row. Raises NotFound in MLflow's own words."""
     found = work.versions.get(ref)
     if found is None:
-        raise NotFound(f"Model Version (name={ref.model}, version={ref.version}) not found")
+        raise no_version(ref)
     return found
+
+
+def no_version(ref: VersionRef) -> NotFound:
+    """That there is no such version, in MLflow's own words."""
+    return NotFound(f"Model Version (name={ref.model}, version={ref.version}) not found")

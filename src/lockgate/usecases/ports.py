@@ -5,7 +5,7 @@ A `Work` is one transaction. Everything read and written through it is seen toge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,8 +76,8 @@ class Catalog(Protocol):
     def set_stage(self, ref: VersionRef, stage: Stage, at: datetime) -> None:
         """Write current_stage and both last-updated columns."""
 
-    def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Point the alias at a version, or remove it with None."""
+    def set_aliases(self, model: str, aliases: Mapping[str, int | None]) -> None:
+        """Point each alias at a version, or remove it with None."""
 
     def set_tag(self, ref: VersionRef, key: str, value: str | None) -> None:
         """Set a version tag, or remove it with None."""
@@ -127,7 +127,8 @@ class Versions(Protocol):
     def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
         """Move it: the present stay ends and a new one begins (the same stage again only sets `entered`)."""
 
-    def set_primary(self, model: str, stage: Stage, version: int | None) -> None: ...
+    def elect(self, model: str, stages: Collection[Stage]) -> Mapping[Stage, int | None]:
+        """Make the version most recently promoted to each stage (one or two) its only primary; which one that is."""
 
     def pin(self, ref: VersionRef, manifest: Manifest, at: datetime) -> None:
         """Store the manifest and its digest. Already pinned: changes nothing."""
@@ -151,8 +152,26 @@ class Versions(Protocol):
         """End every stay and let go of the name: a model made under it later starts with nothing. The history stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """Of a version that may be promoted, what says whether its files have to be looked at, and where they lie.
+
+    `stage` and `primary` are those of its lifecycle row, and `stage` None without one. `goes_on`: there is an open
+    promotion to the stage that was asked about.
+    """
+
+    location: str
+    digest: str | None
+    stage: Stage | None
+    primary: bool
+    goes_on: bool
+
+
 class Promotions(Protocol):
     """Promotion rows, and the leases under which they are advanced."""
+
+    def glimpse(self, ref: VersionRef, stage: Stage) -> Glimpse | None:
+        """None when MLflow has no such version, or it was deleted."""
 
     def add(
         self, promotion: Promotion, *, due_at: datetime, claimed_by: str | None = None, lease: timedelta | None = None

@@ -19,7 +19,7 @@ from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
 from lockgate.usecases.advance import advance, begin
-from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts
+from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts, no_version
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
 from lockgate.usecases.ports import LostClaim, Ports, Work
 
@@ -148,25 +148,26 @@ def _looking(ports: Ports, ask: Ask, *, whatever: bool = False) -> Looking | Loo
     if ask.kind is Kind.ROLLBACK:
         return None
     with ports.store.reading() as work:
-        location = catalog_version(work, ask.ref).location
-        goes_on = work.promotions.open_for(ask.ref, ask.stage) is not None
-        if not whatever and (goes_on or _is_there_already(work, ask)):
+        seen = work.promotions.glimpse(ask.ref, ask.stage)
+        if seen is None:
+            raise no_version(ask.ref)
+        # without a row of its own it may have been put there before Lockgate
+        may_be_there = seen.stage is None or (seen.stage is ask.stage and seen.primary)
+        if not whatever and (seen.goes_on or (may_be_there and _is_there_already(work, ask))):
             return None
-        manifest = work.versions.manifest(ask.ref)
+        manifest = work.versions.manifest(ask.ref) if seen.digest is not None else None
     if manifest is not None and manifest.size <= SMALL:
-        return look_at_artifacts(ports, location, manifest)
-    return Looking(ports, location, manifest)
+        return look_at_artifacts(ports, seen.location, manifest)
+    return Looking(ports, seen.location, manifest)
 
 
 def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     """The promotion asked for, and whether it is new: then it is on the record, and has still to be stored."""
     ref = ask.ref
     catalog_version(work, ref)
-    if work.catalog.is_prompt(ref.model):
-        raise BadInput(
-            f"{ref.model} is a prompt, and prompts have no stages.", hint="Use an alias to mark a prompt's version."
-        )
     now = ports.clock.now()
+    if work.catalog.is_prompt(ref.model):
+        return _of_prompt(ports, ask, now), False
     others = work.promotions.open_of_model(ref.model)
     joined = next((other for other in others if other.ref == ref and other.stage is ask.stage), None)
     if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
@@ -177,9 +178,23 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     _refuse_if_held(others, ask)
     if joined is not None:
         _clear_the_way(work, joined, ask, now)
-    promotion = Promotion(
+    promotion = _asked_for(ports, ask, now)
+    if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
+        because = "it is there already"
+        if drift.mend(ports, work, ref, ask.who):
+            because += "; MLflow's tables said otherwise and were put right"
+        return _over(promotion, because), False
+    action = "rollback:requested" if ask.kind is Kind.ROLLBACK else "promotion:requested"
+    detail: dict[str, Plain] = {"promotion": promotion.id, "kind": ask.kind.value}
+    before = lifecycle(work, ref).stage
+    work.record.write(Entry(action, ask.who, now, ref.model, ref.version, before, ask.stage, ask.reason, detail))
+    return promotion, True
+
+
+def _asked_for(ports: Ports, ask: Ask, now: datetime) -> Promotion:
+    return Promotion(
         id=ports.ids.new("prm"),
-        ref=ref,
+        ref=ask.ref,
         stage=ask.stage,
         kind=ask.kind,
         lasting=ask.lasting,
@@ -191,17 +206,20 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
         state_since=now,
         leaves=ask.leaves,
     )
-    if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
-        because = "it is there already"
-        if drift.mend(ports, work, ref, ask.who):
-            because += "; MLflow's tables said otherwise and were put right"
-        there = replace(promotion, id="", state=PromotionState.DONE, because=because, closed_at=now)
-        return there, False
-    action = "rollback:requested" if ask.kind is Kind.ROLLBACK else "promotion:requested"
-    detail: dict[str, Plain] = {"promotion": promotion.id, "kind": ask.kind.value}
-    before = lifecycle(work, ref).stage
-    work.record.write(Entry(action, ask.who, now, ref.model, ref.version, before, ask.stage, ask.reason, detail))
-    return promotion, True
+
+
+def _of_prompt(ports: Ports, ask: Ask, now: datetime) -> Promotion:
+    """A prompt stays in None, where MLflow's clients may move it. Raises BadInput for any other stage."""
+    if ask.stage is not Stage.NONE or ask.kind is not Kind.TRANSITION:
+        raise BadInput(
+            f"{ask.ref.model} is a prompt, and prompts have no stages.", hint="Use an alias to mark a prompt's version."
+        )
+    return _over(_asked_for(ports, ask, now), "a prompt has no stage to leave")
+
+
+def _over(promotion: Promotion, because: str) -> Promotion:
+    """One that needs nothing done: it is not stored, and bears no id."""
+    return replace(promotion, id="", state=PromotionState.DONE, because=because, closed_at=promotion.asked_at)
 
 
 def _clear_the_way(work: Work, waiting: Promotion, ask: Ask, now: datetime) -> None:

@@ -16,7 +16,7 @@ from lockgate.domain.errors import BadInput, Conflict, Forbidden, LockgateError
 from lockgate.domain.identity import Who
 from lockgate.domain.promotion import Kind
 from lockgate.domain.serving import Endpoint, EndpointState
-from lockgate.domain.stages import GATED, Stage
+from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import stages, validate, webhooks
 from lockgate.usecases.ports import Ports, Work
@@ -166,8 +166,7 @@ def version_deleted(work: Work, change: Change, version: int) -> None:
     if row is None:
         return
     work.versions.delete(ref, change.at)
-    if row.stage in GATED:
-        stages.follow(work, work.policies.in_force(), change.model, row.stage)
+    stages.follow(work, work.policies.in_force(), change.model, {row.stage})
 
 
 # --- tags -------------------------------------------------------------------------------------------------------------

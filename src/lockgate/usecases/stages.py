@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,8 +44,7 @@ def enter(work: Work, policy: Policy, move: Move) -> None:
         entered = move.at.isoformat()
         work.catalog.set_tag(move.ref, "staging_timestamp", entered)
         webhooks.tagged(work, move.ref.model, move.ref.version, "staging_timestamp", entered, move.at)
-    for stage in {move.stage, left} & GATED:
-        follow(work, policy, move.ref.model, stage)
+    follow(work, policy, move.ref.model, {move.stage, left})
     if move.stage in GATED:
         _straighten(work, move)
 
@@ -65,20 +65,30 @@ def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move)
     _place(work, ref, Stage.ARCHIVED, move, move.why, action="version:archived")
     work.versions.quarantine(ref, Quarantine(move.at, move.why))
     work.record.write(Entry("version:quarantined", move.who, move.at, ref.model, ref.version, why=move.why))
-    if left in GATED:
-        follow(work, policy, ref.model, left)
+    follow(work, policy, ref.model, {left})
 
 
-def follow(work: Work, policy: Policy, model: str, stage: Stage) -> None:
-    """Point the stage's primary and protected alias at its most recently promoted version, or at nothing."""
-    primary = work.versions.newest_in_stage(model, stage)
-    work.versions.set_primary(model, stage, primary)
-    alias = policy.rules(model, stage).alias
-    if alias:
+def follow(work: Work, policy: Policy, model: str, stages: Set[Stage]) -> None:
+    """Point the primary and the protected alias of each of the stages that have one at its most recently promoted
+    version, or at nothing.
+    """
+    gated = sorted(stages & GATED)
+    if not gated:
+        return
+    primaries = work.versions.elect(model, gated)
+    aliases = {alias: primaries[stage] for stage in gated if (alias := policy.rules(model, stage).alias)}
+    for alias, primary in aliases.items():
         webhooks.alias_follows(work, model, alias, primary)
-        work.catalog.set_alias(model, alias, primary)
-    environment = policy.environment_for(stage)
-    endpoint = work.endpoints.get(environment.name, model) if environment else None
+    work.catalog.set_aliases(model, aliases)
+    for stage in gated:
+        environment = policy.environment_for(stage)
+        if environment is not None:
+            _told_of_primary(work, environment.name, model, stage, primaries[stage])
+
+
+def _told_of_primary(work: Work, environment: str, model: str, stage: Stage, primary: int | None) -> None:
+    """What the endpoint says of itself: it goes on with what it has, whatever the stage's primary is."""
+    endpoint = work.endpoints.get(environment, model)
     if endpoint is None or endpoint.release is None or endpoint.state is EndpointState.RETIRED:
         return
     serves = endpoint.release.ref

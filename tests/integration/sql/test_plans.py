@@ -49,7 +49,7 @@ def _planning(connection: Connection) -> tuple[str, re.Pattern[str]]:
 def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, fraud: str, asked) -> None:
     with store.writing(fraud) as work:
         work.versions.place(FRAUD_1, Stage.STAGING, T0, None)
-        work.versions.set_primary(fraud, Stage.STAGING, 1)
+        work.versions.elect(fraud, [Stage.STAGING, Stage.PRODUCTION])
         work.versions.in_stage(fraud, Stage.STAGING)
         work.versions.of_model(fraud)
         work.versions.pin(FRAUD_1, Manifest(()), T0)

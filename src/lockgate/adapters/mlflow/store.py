@@ -282,11 +282,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
         self, name: str, version: Any, stage: str, archive_existing_versions: bool
     ) -> Any:
         """Promote. Never waits: a promotion that goes on is a conflict naming it."""
-        ask = self.ask_for_stage(name, version, stage, archive_existing_versions)
-        return self.get_model_version(name, version) if ask is None else self._promoted(ask)
+        return self._promoted(self.ask_for_stage(name, version, stage, archive_existing_versions))
 
-    def ask_for_stage(self, name: str, version: Any, stage: str, archive_existing_versions: bool) -> Ask | None:
-        """The promotion a transition asks for, or None where there is none to ask for (a prompt stays in None).
+    def ask_for_stage(self, name: str, version: Any, stage: str, archive_existing_versions: bool) -> Ask:
+        """The promotion a transition asks for.
 
         Raises what MLflow raises for a malformed request; whether the version is there is for the promotion to say.
         """
@@ -298,10 +297,6 @@ class Governed(ReadingStore, SqlAlchemyStore):
             )
         _validate_model_name(name)
         ref, target = VersionRef(name, _number(name, version)), Stage(canonical)
-        if target is Stage.NONE:
-            with self._changes.translated(), self._governance.ports.store.reading() as work:
-                if work.catalog.is_prompt(name):
-                    return None
         return Ask(ref, target, Kind.TRANSITION, self._governance.who(), archive_existing=archive_existing_versions)
 
     def promote(self, ask: Ask) -> tuple[Promotion, Any]:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     Table,
     and_,
     bindparam,
     delete,
     exists,
     func,
-    null,
     select,
-    union_all,
     update,
 )
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
-from lockgate.adapters.sql.dialects import insert_or_replace
+from lockgate.adapters.sql.dialects import insert_or_replace, is_sqlite
+from lockgate.adapters.sql.registry.statements import Words
 from lockgate.adapters.sql.sources import resolved
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Metric
@@ -46,6 +47,14 @@ def moment(milliseconds: int | None) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds or 0)
 
 
+class _Origin(NamedTuple):
+    """What a version was made from, as MLflow's row has it."""
+
+    run_id: str
+    source: str
+    storage_location: str
+
+
 class SqlCatalog:
     """`Catalog` on MLflow's tables."""
 
@@ -54,6 +63,7 @@ class SqlCatalog:
         self._workspace = workspace
         # what this transaction has read and not written since: one promotion asks for it several times
         self._read: dict[VersionRef, CatalogVersion | None] = {}
+        self._origins: dict[VersionRef, _Origin] = {}  # no change of a version changes these
         self._prompts: dict[str, bool] = {}  # which of the two a model is never changes
 
     def has_model(self, model: str) -> bool:
@@ -89,24 +99,33 @@ class SqlCatalog:
         return self._versions(model)
 
     def metrics(self, ref: VersionRef) -> Mapping[str, Metric]:
-        row = self._one(mlflow.model_versions, name=ref.model, version=ref.version)
-        if row is None or row.current_stage == mlflow.DELETED:
+        if self.version(ref) is None:
             return {}
-        found = self._run_metrics(row.run_id) if row.run_id else {}
-        logged = _LOGGED_MODEL.search(row.source or "") or _LOGGED_MODEL.search(row.storage_location or "")
+        origin = self._origins[ref]
+        found = self._run_metrics(origin.run_id) if origin.run_id else {}
+        logged = _LOGGED_MODEL.search(origin.source) or _LOGGED_MODEL.search(origin.storage_location)
         return {**found, **(self._logged_model_metrics(logged["id"]) if logged else {})}
 
     def set_stage(self, ref: VersionRef, stage: Stage, at: datetime) -> None:
         self._read.pop(ref, None)
         here = {"of": self._workspace, "named": ref.model, "at": (at - _EPOCH) // _MILLISECOND}
         there = {**here, "number": ref.version, "stage": stage.value}
-        if self._connection.execute(_SET_STAGE, there).rowcount == 0:
+        at_once = not is_sqlite(self._connection)
+        if self._connection.execute(_SET_STAGE_AND_TOUCH if at_once else _SET_STAGE, there).rowcount == 0:
             raise NotFound(f"There is no version {ref} in the registry.", hint=f"lockgate status {ref.model}")
-        self._connection.execute(_TOUCH_MODEL, here)
+        if not at_once:
+            self._connection.execute(_TOUCH_MODEL, here)
 
-    def set_alias(self, model: str, alias: str, version: int | None) -> None:
+    def set_aliases(self, model: str, aliases: Mapping[str, int | None]) -> None:
         self._read.clear()
-        self._set(mlflow.registered_model_aliases, {"name": model, "alias": alias}, "version", version)
+        table, here = mlflow.registered_model_aliases, {"workspace": self._workspace, "name": model}
+        for alias in (alias for alias, version in aliases.items() if version is None):
+            self._connection.execute(delete(table).where(self._here(table, name=model, alias=alias)))
+        rows = [
+            {**here, "alias": alias, "version": version} for alias, version in aliases.items() if version is not None
+        ]
+        if rows:
+            self._connection.execute(insert_or_replace(self._connection, table, "version"), rows)
 
     def set_tag(self, ref: VersionRef, key: str, value: str | None) -> None:
         self._read.pop(ref, None)
@@ -114,17 +133,12 @@ class SqlCatalog:
 
     def _version(self, ref: VersionRef) -> CatalogVersion | None:
         here = {"workspace": self._workspace, "name": ref.model, "version": ref.version}
-        row = self._connection.execute(_VERSION, here).first()
+        row = self._connection.execute(_VERSION[is_sqlite(self._connection)], here).first()
         if row is None or row.current_stage == mlflow.DELETED:
             return None
-        tags: dict[str, str] = {}
-        aliases: list[str] = []
-        for alias, key, value in self._connection.execute(_TAGS_AND_ALIASES, here):
-            if alias is None:
-                tags[key] = value or ""
-            else:
-                aliases.append(alias)
-        found = _catalog_version(row, tags, sorted(aliases))
+        self._origins[ref] = _Origin(row.run_id or "", row.source or "", row.storage_location or "")
+        tags = {tag["key"]: tag["value"] or "" for tag in json.loads(row.tags or "[]")}
+        found = _catalog_version(row, tags, sorted(json.loads(row.aliases or "[]")))
         return replace(found, location=resolved(self._connection, found.location, self._workspace))
 
     def _versions(self, model: str, *also: ColumnElement[bool]) -> list[CatalogVersion]:
@@ -176,9 +190,6 @@ class SqlCatalog:
             for name, value, was_nan in rows
         }
 
-    def _one(self, table: Table, **key: Any) -> Row[Any] | None:
-        return self._connection.execute(select(table).where(self._here(table, **key))).first()
-
     def _here(self, table: Table, **key: Any) -> ColumnElement[bool]:
         return and_(table.c.workspace == self._workspace, *(table.c[name] == value for name, value in key.items()))
 
@@ -201,15 +212,13 @@ _HAS_MODEL = select(mlflow.registered_models.c.name).where(_this(mlflow.register
 _IS_PROMPT = select(mlflow.registered_model_tags.c.value).where(
     _this(mlflow.registered_model_tags, "workspace", "name"), mlflow.registered_model_tags.c.key == mlflow.IS_PROMPT
 )
-_VERSION = select(mlflow.model_versions).where(_this(mlflow.model_versions, "workspace", "name", "version"))
-_TAGS_AND_ALIASES = union_all(
-    select(null().label("alias"), mlflow.model_version_tags.c.key, mlflow.model_version_tags.c.value).where(
-        _this(mlflow.model_version_tags, "workspace", "name", "version")
-    ),
-    select(mlflow.registered_model_aliases.c.alias, null().label("key"), null().label("value")).where(
-        _this(mlflow.registered_model_aliases, "workspace", "name", "version")
-    ),
-)
+# by whether the database is SQLite: a version with its tags and aliases, in JSON
+_VERSION: dict[bool, Select[Any]] = {
+    sqlite: select(
+        *Words(sqlite=sqlite).version_columns(mlflow.model_versions), mlflow.model_versions.c.storage_location
+    ).where(_this(mlflow.model_versions, "workspace", "name", "version"))
+    for sqlite in (True, False)
+}
 _SET_STAGE = (
     update(mlflow.model_versions)
     .where(
@@ -226,6 +235,7 @@ _TOUCH_MODEL = (
     )
     .values(last_updated_time=bindparam("at"))
 )
+_SET_STAGE_AND_TOUCH = _SET_STAGE.add_cte(_TOUCH_MODEL.cte("touched"))
 
 
 def _catalog_version(row: Row[Any], tags: Mapping[str, str], aliases: Iterable[str]) -> CatalogVersion:

@@ -22,10 +22,11 @@ class SqlEndpoints:
     def __init__(self, connection: Connection, names: Names) -> None:
         self._connection = connection
         self._names = names
+        # what this transaction has read and not written since: one promotion asks for it several times
+        self._read: dict[str, Sequence[Endpoint]] = {}
 
     def get(self, environment: str, model: str) -> Endpoint | None:
-        here = {"environment": environment, "model_id": self._names.key(model)}
-        return next(iter(self._endpoints(_OF_ENVIRONMENT, here)), None)
+        return next((endpoint for endpoint in self.of_model(model) if endpoint.environment == environment), None)
 
     def by_id(self, id: str) -> Endpoint | None:
         return next(iter(self.where(endpoints.c.id == id)), None)
@@ -34,7 +35,9 @@ class SqlEndpoints:
         return self.where(NOT_RETIRED)
 
     def of_model(self, model: str) -> Sequence[Endpoint]:
-        return self._endpoints(_OF_MODEL, {"model_id": self._names.key(model)})
+        if model not in self._read:
+            self._read[model] = self._endpoints(_OF_MODEL, {"model_id": self._names.key(model)})
+        return self._read[model]
 
     def create(self, id: str, environment: str, model: str, at: datetime) -> Endpoint:
         """Add a pending one; the environment's present endpoint of that model, if there is one, is given instead."""
@@ -48,6 +51,7 @@ class SqlEndpoints:
             "because": "",
             "created_at": at,
         }
+        self._read.clear()
         insert_if_new(self._connection, endpoints, values, [endpoints.c.model_id, endpoints.c.environment], NOT_RETIRED)
         found = self.get(environment, model)
         if found is None:
@@ -55,6 +59,7 @@ class SqlEndpoints:
         return found
 
     def warm(self, endpoint: str, release: Release | None) -> None:
+        self._read.clear()
         if release is not None:
             self._add(release)
         candidate = release.id if release else None
@@ -62,6 +67,7 @@ class SqlEndpoints:
 
     def commit(self, endpoint: str, release: str) -> int:
         """Make the candidate the committed release; the new generation. Raises Conflict when it is another."""
+        self._read.clear()
         here = (endpoints.c.id == endpoint, endpoints.c.candidate == release)
         values = {"release": release, "candidate": None, "generation": endpoints.c.generation + 1}
         if self._connection.execute(update(endpoints).where(*here).values(values)).rowcount == 0:
@@ -72,11 +78,13 @@ class SqlEndpoints:
 
     def set_state(self, endpoint: str, state: str, because: str = "") -> None:
         """Set the state and its reason. Raises NotFound when there is no such endpoint."""
+        self._read.clear()
         values = {"state": EndpointState(state).value, "because": because}
         if self._connection.execute(update(endpoints).where(endpoints.c.id == endpoint).values(values)).rowcount == 0:
             raise NotFound(f"There is no endpoint {endpoint}.", hint="lockgate endpoints lists them.")
 
     def bake(self, release: str, at: datetime) -> None:
+        self._read.clear()
         here = (releases.c.id == release, releases.c.baked_at.is_(None))
         self._connection.execute(update(releases).where(*here).values(baked_at=at))
 
@@ -142,4 +150,3 @@ _ROWS = (
     .order_by(endpoints.c.environment, models.c.name, endpoints.c.id)
 )
 _OF_MODEL = _ROWS.where(endpoints.c.model_id == bindparam("model_id"), NOT_RETIRED)
-_OF_ENVIRONMENT = _OF_MODEL.where(endpoints.c.environment == bindparam("environment"))

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, select, update
 
+from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.leases import Now, leased
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import promotion_columns, promotion_of
-from lockgate.adapters.sql.tables import OPEN_PROMOTION, models, promotions
+from lockgate.adapters.sql.sources import resolved
+from lockgate.adapters.sql.tables import LIVING_NAME, OPEN_PROMOTION, models, promotions, versions
 from lockgate.domain.promotion import Claim, Promotion, PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases.ports import AlreadyOpen
+from lockgate.usecases.ports import AlreadyOpen, Glimpse
 
 FIRST_LEASE = timedelta(seconds=30)
 
@@ -50,6 +52,15 @@ class SqlPromotions:
         if not insert_if_new(self._connection, promotions, values, unique, OPEN_PROMOTION):
             raise AlreadyOpen(f"{promotion.ref} has an open promotion to {promotion.stage}")
         return Claim(promotion.id, claimed_by, 1, self._names.workspace) if claimed_by is not None else None
+
+    def glimpse(self, ref: VersionRef, stage: Stage) -> Glimpse | None:
+        here = {"workspace": self._names.workspace, "name": ref.model, "version": ref.version, "stage": stage.value}
+        row = self._connection.execute(_GLIMPSE, here).first()
+        if row is None:
+            return None
+        location = resolved(self._connection, row.storage_location or row.source or "", self._names.workspace)
+        held = None if row.stage is None else Stage(row.stage)
+        return Glimpse(location, row.digest, held, bool(row.is_primary), row.goes_on)
 
     def get(self, id: str) -> Promotion | None:
         return self._first(_BY_ID, {"id": id, "workspace": self._names.workspace})
@@ -111,4 +122,30 @@ _OPEN_FOR = promotion_rows().where(
     promotions.c.version == bindparam("version"),
     promotions.c.stage == bindparam("stage"),
     OPEN_PROMOTION,
+)
+_theirs = mlflow.model_versions.c
+_GOES_ON = exists().where(
+    promotions.c.model_id == models.c.id,
+    promotions.c.version == _theirs.version,
+    promotions.c.stage == bindparam("stage"),
+    OPEN_PROMOTION,
+)
+_named: Any = and_(models.c.workspace == _theirs.workspace, models.c.name == _theirs.name, LIVING_NAME)
+_ours: Any = and_(
+    versions.c.model_id == models.c.id, versions.c.version == _theirs.version, versions.c.deleted_at.is_(None)
+)
+_GLIMPSE = (
+    select(
+        *(_theirs.storage_location, _theirs.source),
+        *(versions.c.stage, versions.c.is_primary, versions.c.digest),
+        _GOES_ON.label("goes_on"),
+    )
+    .outerjoin_from(mlflow.model_versions, models, _named)
+    .outerjoin(versions, _ours)
+    .where(
+        _theirs.workspace == bindparam("workspace"),
+        _theirs.name == bindparam("name"),
+        _theirs.version == bindparam("version"),
+        _theirs.current_stage.is_distinct_from(mlflow.DELETED),
+    )
 )

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.catalog import moment
-from lockgate.adapters.sql.dialects import insert_if_new, now
+from lockgate.adapters.sql.dialects import insert_if_new, is_sqlite, now
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.policies import SqlPolicies
 from lockgate.adapters.sql.rows import who_columns, who_of
@@ -25,6 +38,8 @@ from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.adoption_ports import BEFORE, UNRECORDED, Adoption
 from lockgate.usecases.ports import Lifecycle
+
+T = TypeVar("T")
 
 
 class SqlVersions:
@@ -57,14 +72,7 @@ class SqlVersions:
         return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
 
     def newest_in_stage(self, model: str, stage: Stage) -> int | None:
-        self._adopt_in(model, stage)
-        here = {
-            "model_id": self._names.key(model),
-            "stage": stage.value,
-            "workspace": self._names.workspace,
-            "name": model,
-        }
-        return self._connection.execute(_NEWEST_IN_STAGE, here).scalar()
+        return self._newest(model, [stage])[stage]
 
     def count(self, model: str) -> int:
         ours = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None))
@@ -85,14 +93,18 @@ class SqlVersions:
         if there.stage is stage:
             self._connection.execute(_ENTER_AGAIN, here)
             return
-        self._connection.execute(_ENTER, {**here, "into": stage.value})
-        self._connection.execute(_END_STAY, here)
-        self._begin_stay(model_id, ref.version, stage, at, promotion)
+        here |= {"into": stage.value, "moved_by": promotion}
+        for statement in (_ENTER, _END_STAY, _BEGIN_STAY) if is_sqlite(self._connection) else (_MOVE,):
+            self._connection.execute(statement, here)
 
-    def set_primary(self, model: str, stage: Stage, version: int | None) -> None:
+    def elect(self, model: str, stages: Collection[Stage]) -> Mapping[Stage, int | None]:
         self._read.clear()
-        here = {"of": self._names.ensure(model), "into": stage.value, "number": -1 if version is None else version}
-        self._connection.execute(_SET_PRIMARY, here)
+        found = self._newest(model, stages)
+        elected = {
+            f"{place}_newest": version or 0 for place, version in zip(_PLACES, _both(found.values()), strict=True)
+        }
+        self._connection.execute(_ELECT, {"of": self._names.key(model), **_placed(stages), **elected})
+        return found
 
     def pin(self, ref: VersionRef, manifest: Manifest, at: datetime) -> None:
         if self._require(ref).digest is not None:
@@ -150,6 +162,12 @@ class SqlVersions:
         self._connection.execute(update(versions).where(*living).values(deleted_at=at, is_primary=False))
         present = (stays.c.model_id == model_id, stays.c.left_at.is_(None))
         self._connection.execute(update(stays).where(*present).values(left_at=at))
+
+    def _newest(self, model: str, stages: Collection[Stage]) -> dict[Stage, int | None]:
+        for stage in stages:
+            self._adopt_in(model, stage)
+        here = {"of": self._names.key(model), "workspace": self._names.workspace, "name": model, **_placed(stages)}
+        return dict(zip(stages, self._connection.execute(_NEWEST, here).one(), strict=False))
 
     def _stored(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
         here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None), *also)
@@ -261,17 +279,36 @@ def _there(workspace: Any, model: Any) -> ColumnElement[bool]:
 # made once: making a statement takes longer than running it
 _THIS = and_(versions.c.model_id == bindparam("of"), versions.c.version == bindparam("number"))
 _ROW = select(versions).where(versions.c.model_id == bindparam("model_id"), versions.c.version == bindparam("version"))
-_NEWEST_IN_STAGE = (
-    select(versions.c.version)
-    .where(
-        versions.c.model_id == bindparam("model_id"),
-        versions.c.stage == bindparam("stage"),
-        versions.c.deleted_at.is_(None),
-        _there(bindparam("workspace"), bindparam("name")),
+# Of two stages at most: that many have a primary, and a version that moves leaves one and enters the other.
+_PLACES = ("first", "second")
+
+
+def _both(values: Iterable[T]) -> tuple[T, T]:
+    """What belongs to each of two stages; to one stage twice where there is one."""
+    found = tuple(values)
+    return found[0], found[-1]
+
+
+def _placed(stages: Iterable[Stage]) -> dict[str, str]:
+    return {place: stage.value for place, stage in zip(_PLACES, _both(stages), strict=True)}
+
+
+def _newest_in(place: str) -> ColumnElement[int]:
+    return (
+        select(versions.c.version)
+        .where(
+            versions.c.model_id == bindparam("of"),
+            versions.c.stage == bindparam(place),
+            versions.c.deleted_at.is_(None),
+            _there(bindparam("workspace"), bindparam("name")),
+        )
+        .order_by(versions.c.entered.desc(), versions.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    .order_by(versions.c.entered.desc(), versions.c.version.desc())
-    .limit(1)
-)
+
+
+_NEWEST = select(*(_newest_in(place) for place in _PLACES))
 _ENTER_AGAIN = update(versions).where(_THIS).values(entered=bindparam("at"))
 _ENTER = (
     update(versions)
@@ -284,19 +321,37 @@ _END_STAY = (
     .values(left_at=bindparam("at"))
 )
 _INSERT_STAY = insert(stays).inline()
-# the one that is and the one that will be: two looks into indexes, however many versions the stage holds
-_IN_STAGE = select(versions.c.version).where(
-    versions.c.model_id == bindparam("of"), versions.c.stage == bindparam("into")
+_BEGIN_STAY = _INSERT_STAY.values(
+    model_id=bindparam("of"),
+    version=bindparam("number"),
+    stage=bindparam("into"),
+    entered_at=bindparam("at"),
+    promotion=bindparam("moved_by"),
 )
-_CHANGING = _IN_STAGE.where(versions.c.is_primary).union_all(_IN_STAGE.where(versions.c.version == bindparam("number")))
-_SET_PRIMARY = (
+# the three of them on one way to the database; none of them sees what another one writes
+_MOVE = _BEGIN_STAY.add_cte(_ENTER.cte("entered"), _END_STAY.cte("ended"))
+# those that are and those that will be: a few looks into indexes, however many versions the stages hold
+_PRIMARIES = [
+    select(versions.c.version).where(
+        versions.c.model_id == bindparam("of"), versions.c.stage == bindparam(place), versions.c.is_primary
+    )
+    for place in _PLACES
+]
+_ELECTED = [select(bindparam(f"{place}_newest", type_=versions.c.version.type)) for place in _PLACES]
+_WINS = or_(
+    *(
+        (versions.c.stage == bindparam(place)) & (versions.c.version == bindparam(f"{place}_newest"))
+        for place in _PLACES
+    )
+)
+_ELECT = (
     update(versions)
     .where(
         versions.c.model_id == bindparam("of"),
-        versions.c.version.in_(_CHANGING),
-        versions.c.is_primary != (versions.c.version == bindparam("number")),
+        versions.c.version.in_(union_all(*_PRIMARIES, *_ELECTED)),
+        versions.c.is_primary != _WINS,
     )
-    .values(is_primary=versions.c.version == bindparam("number"))
+    .values(is_primary=_WINS)
 )
 
 

@@ -117,7 +117,7 @@ def _begin(wanted: Wanted | None) -> tuple[Wanted, Promotion, Any] | None:
     return wanted, promotion, version
 
 
-def _transition(request: Request) -> Wanted | None:
+def _transition(request: Request) -> Wanted:
     told = handlers._get_request_message(TransitionModelVersionStage(), request, _TRANSITION)
     store = handlers._get_model_registry_store()
     ask = store.ask_for_stage(told.name, told.version, told.stage, told.archive_existing_versions)
@@ -126,7 +126,7 @@ def _transition(request: Request) -> Wanted | None:
         version = version or store.get_model_version(told.name, told.version)
         return str(message_to_json(TransitionModelVersionStage.Response(model_version=version.to_proto())))
 
-    return None if ask is None else Wanted(ask, answer)
+    return Wanted(ask, answer)
 
 
 def _alias(request: Request) -> Wanted | None:

@@ -7,6 +7,7 @@ transaction that wrote them, so that an answer tells of this change and of no la
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -148,18 +149,11 @@ class Rows:
 
     def version(self, name: str, number: int) -> ModelVersion | None:
         """The version with its aliases; None when there is none."""
-        row = self._first(sql.VERSION, named=name, number=number)
+        row = self._first(self._words.version, named=name, number=number)
         if row is None:
             return None
-        tags, aliases = [], []
-        for alias, key, value in self._connection.execute(
-            sql.TAGS_AND_ALIASES, self._values(named=name, number=number)
-        ):
-            if alias is None:
-                tags.append(ModelVersionTag(key, value))
-            else:
-                aliases.append(alias)
-        return self._entity(row, tags, sorted(aliases))
+        tags = [ModelVersionTag(key, value) for key, value in json.loads(row.tags or "[]")]
+        return self._entity(row, tags, sorted(json.loads(row.aliases or "[]")))
 
     # --- aliases ----------------------------------------------------------------------------------------------------
 

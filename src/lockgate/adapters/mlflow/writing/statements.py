@@ -18,7 +18,7 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
     SqlRegisteredModelTag,
 )
-from sqlalchemy import BindParameter, ColumnElement, Table, bindparam, delete, func, null, select, union_all, update
+from sqlalchemy import BindParameter, ColumnElement, Table, Text, bindparam, cast, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 models: Table = SqlRegisteredModel.__table__
@@ -56,16 +56,11 @@ DELETE_MODEL = tuple(
 DELETE_MODEL_TAG = delete(model_tags).where(*_of(model_tags), model_tags.c.key == bindparam("tag"))
 
 HAS_VERSION = select(versions.c.version).where(*_one(versions), _LIVES)
-VERSION = select(versions).where(*_one(versions), _LIVES)
 HIGHEST = select(func.max(versions.c.version)).where(*_of(versions))
 DESCRIBE_VERSION = update(versions).where(*_one(versions), _LIVES).values(description=_TEXT, last_updated_time=_AT)
 # every other column that MLflow empties is a value of this one's
 DELETE_VERSION = update(versions).where(*_one(versions), _LIVES)
 DELETE_VERSION_TAG = delete(version_tags).where(*_one(version_tags), version_tags.c.key == bindparam("tag"))
-TAGS_AND_ALIASES = union_all(
-    select(null().label("alias"), version_tags.c.key, version_tags.c.value).where(*_one(version_tags)),
-    select(aliases.c.alias, null().label("key"), null().label("value")).where(*_one(aliases)),
-)
 _THESE: BindParameter[Any] = bindparam("numbers", expanding=True)
 VERSIONS = select(versions).where(*_of(versions), versions.c.version.in_(_THESE))
 TAGS_OF_VERSIONS = select(version_tags.c.version, version_tags.c.key, version_tags.c.value).where(
@@ -90,9 +85,20 @@ EDGES = select(
 )
 
 
+def _version(dialect: str) -> Any:
+    """One version with its tags and aliases, each a list in JSON; of no rows it may be NULL."""
+    pair, gathered = func.json_array, func.json_group_array
+    if dialect != "sqlite":
+        pair, gathered = func.json_build_array, func.json_agg
+    tags = select(cast(gathered(pair(version_tags.c.key, version_tags.c.value)), Text)).where(*_one(version_tags))
+    names = select(cast(gathered(aliases.c.alias), Text)).where(*_one(aliases))
+    columns = (versions, tags.scalar_subquery().label("tags"), names.scalar_subquery().label("aliases"))
+    return select(*columns).where(*_one(versions), _LIVES)
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The statements in which SQLite and PostgreSQL differ: a row is written, or changed where it is there."""
+    """The statements in which SQLite and PostgreSQL differ: mostly, a row is written, or changed where it is there."""
 
     add_model: Any
     add_model_tag: Any
@@ -101,6 +107,7 @@ class Words:
     set_model_tag: Any
     set_version_tag: Any
     set_alias: Any
+    version: Any
 
 
 @cache
@@ -141,4 +148,5 @@ def words_for(dialect: str) -> Words:
             ["workspace", "name", "version", "alias"],
             "version",
         ),
+        version=_version(dialect),
     )
