@@ -142,14 +142,14 @@ def test_an_alias_and_a_tag_set_on_a_page_are_in_the_registry(adopted: Node, pag
     dialog.get_by_role("combobox").fill("shadow")
     dialog.get_by_role("combobox").press("Enter")
     dialog.get_by_role("button", name="Save aliases").click()
-    page.get_by_text("@ shadow").wait_for()
     expect(dialog).to_be_hidden()
+    seen(page, "@ shadow").wait_for()
 
     page.get_by_role("button", name="Tags").click()
     page.get_by_placeholder("Name", exact=True).fill("team")
     page.get_by_placeholder("Value", exact=True).fill("risk")
     page.get_by_role("button", name="Add", exact=True).last.click()
-    page.get_by_text("risk", exact=True).wait_for()
+    seen(page, "risk").wait_for()
 
     version = of_registry(adopted, "registered-models/alias?name=model-0042&alias=shadow")["model_version"]
     assert version["version"] == "2"
@@ -180,6 +180,11 @@ def test_a_refused_stage_change_tells_every_reason_on_the_page(adopted: Node, pa
 
 def link(page: Page, name: str) -> Any:
     return page.get_by_role("link", name=name, exact=True)
+
+
+def seen(page: Page, text: str) -> Any:
+    """What a person reads there. MLflow's pages keep dialogs they have closed, with the same words in them."""
+    return page.get_by_text(text, exact=True).filter(visible=True).first
 
 
 def of_registry(node: Node, what: str) -> Any:
