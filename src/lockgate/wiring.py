@@ -46,7 +46,8 @@ class Node:
         from lockgate.adapters.sql.engine import make_engine
         from lockgate.adapters.sql.store import SqlStore
 
-        return SqlStore(make_engine(self.settings.database), self.parse_policy)
+        turns = self.settings.home / "turns"
+        return SqlStore(make_engine(self.settings.database), self.parse_policy, turns=turns)
 
     @cached_property
     def reader(self) -> SqliteReader | PostgresqlReader:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Engine, select
 
@@ -75,6 +76,7 @@ class SqlStore:
     A transaction sees one of MLflow's workspaces: the one of `within`, else what `ambient` says, else the default one.
 
     Leases are measured with the database's time on PostgreSQL and this machine's on SQLite, or with `clock` if given.
+    `turns` is a file by which the processes of one machine take turns to write to an SQLite file.
     """
 
     def __init__(
@@ -83,13 +85,14 @@ class SqlStore:
         parse_policy: ParsePolicy,
         *,
         clock: Clock | None = None,
+        turns: Path | None = None,
     ) -> None:
         self.engine = engine
         self.ambient: Callable[[], str] = lambda: DEFAULT_WORKSPACE
         self.parsed = ParsedPolicies(parse_policy)
         self.beginning = Beginning()
         self._clock = clock
-        self._turns = Turns() if dialects.is_sqlite(engine) else None
+        self._turns = Turns(turns) if dialects.is_sqlite(engine) else None
 
     @property
     def workspace(self) -> str:
