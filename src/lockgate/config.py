@@ -79,6 +79,13 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
 
+    @field_validator("artifacts", mode="after")
+    @classmethod
+    def _somewhere(cls, written: str) -> str:
+        if not written.strip():  # it would be the folder that the process was started in, with all that lies there
+            raise ValueError("it names no place. Expected a folder or an address like s3://bucket/prefix")
+        return written
+
     @field_validator("mlflow_routers", mode="before")
     @classmethod
     def _routers(cls, written: object) -> object:

@@ -76,6 +76,8 @@ def test_an_address_beyond_loopback_is_refused_because_there_are_no_users(host: 
         ("port", 0, "--port (or LOCKGATE_PORT): "),
         ("staging_port", 70000, "--staging-port (or LOCKGATE_STAGING_PORT): "),
         ("workers", 0, "--workers (or LOCKGATE_WORKERS): "),
+        ("artifacts", "", "--artifacts (or LOCKGATE_ARTIFACTS): "),
+        ("artifacts", "  ", "--artifacts (or LOCKGATE_ARTIFACTS): "),
         ("transition_wait", -1, "LOCKGATE_TRANSITION_WAIT: "),
         ("webhook_attempts", 0, "LOCKGATE_WEBHOOK_ATTEMPTS: "),
     ],
