@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     @classmethod
     def _somewhere(cls, written: str) -> str:
         if not written.strip():  # it would be the folder that the process was started in, with all that lies there
-            raise ValueError("it names no place. Expected a folder or an address like s3://bucket/prefix")
+            raise ValueError(f"{written!r} names no place. Expected a folder or an address like s3://bucket/prefix")
         return written
 
     @field_validator("mlflow_routers", mode="before")
