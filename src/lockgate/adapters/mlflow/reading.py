@@ -257,7 +257,7 @@ def _model(row: ModelRow, workspace: str, *, sort_latest: Any) -> RegisteredMode
     aliases = sorted(json.loads(row.aliases)) if row.aliases else []
     return RegisteredModel(
         row.name, row.created, row.updated, row.description,
-        [_version_of(fields[1:], fields[13] or [], [], workspace) for fields in latest],
+        [_version_of(fields[1:], json.loads(fields[13] or "[]"), [], workspace) for fields in latest],
         [RegisteredModelTag(tag["key"], tag["value"]) for tag in tags],
         [RegisteredModelAlias(alias, version) for alias, version in aliases],
         workspace=workspace,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from lockgate.domain.registered import ModelRow, VersionRow
 
-_FIRST, _STAGE = 0, 7  # where a newest version of a model has the first version of its stage, and its stage
+# a newest version of a model has the first version of its stage at its front, and then what a `VersionRow` has
+_BY_FIRST, _BY_STAGE = itemgetter(0), itemgetter(7)
 
 
 def version(row: VersionRow) -> dict[str, Any]:
     """A version, with its aliases."""
-    told = _version(row)
-    if row.tags and row.tags != "[]":
-        told["tags"] = _tags(row.tags)
+    told = _version(row[:-1])
     if row.aliases and row.aliases != "[]":
         told["aliases"] = sorted(orjson.loads(row.aliases))
     return told
@@ -31,9 +32,8 @@ def model(row: ModelRow, *, found_by_search: bool) -> dict[str, Any]:
     if row.description:
         told["description"] = row.description
     if row.latest and row.latest != "[]":
-        place = _STAGE if found_by_search else _FIRST
-        latest = sorted(orjson.loads(row.latest), key=lambda fields: fields[place])
-        told["latest_versions"] = [_newest(fields) for fields in latest]
+        latest = sorted(orjson.loads(row.latest), key=_BY_STAGE if found_by_search else _BY_FIRST)
+        told["latest_versions"] = [_version(fields[1:]) for fields in latest]
     if row.tags and row.tags != "[]":
         told["tags"] = _tags(row.tags)
     if row.aliases and row.aliases != "[]":
@@ -42,16 +42,9 @@ def model(row: ModelRow, *, found_by_search: bool) -> dict[str, Any]:
     return told
 
 
-def _newest(fields: list[Any]) -> dict[str, Any]:
-    told = _version(VersionRow._make([*fields[1:], None]))
-    tags = fields[-1]
-    if tags:
-        told["tags"] = [_tag(tag) for tag in tags]
-    return told
-
-
-def _version(row: VersionRow) -> dict[str, Any]:
-    name, number, created, updated, description, user, stage, source, run, link, status, message, _, _ = row
+def _version(row: Sequence[Any]) -> dict[str, Any]:
+    """A version without its aliases, from the fields of a `VersionRow` before them: a page has hundreds."""
+    name, number, created, updated, description, user, stage, source, run, link, status, message, tags = row
     told: dict[str, Any] = {"name": name, "version": str(number), "creation_timestamp": created}
     if updated is not None:
         told["last_updated_timestamp"] = updated
@@ -71,6 +64,8 @@ def _version(row: VersionRow) -> dict[str, Any]:
         told["status_message"] = message
     if link is not None:
         told["run_link"] = link
+    if tags and tags != "[]":
+        told["tags"] = _tags(tags)
     return told
 
 

@@ -73,10 +73,6 @@ class Words:
         """A JSON list of one item for each row; of no rows it may be NULL."""
         return func.json_group_array(item) if self.sqlite else cast(func.json_agg(item), Text)
 
-    def nested(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """JSON that was gathered, as a part of another."""
-        return func.json(text) if self.sqlite else cast(text, _JSON)
-
     def tags(self, table: Table, of: Sequence[KeyedColumnElement[Any]]) -> ColumnElement[str]:
         """The tags whose row agrees with these columns, as MLflow's clients read them."""
         words = func.json_object if self.sqlite else func.json_build_object
@@ -113,7 +109,8 @@ class Words:
     def _latest_json(self, model: FromClause, *, first: bool) -> ColumnElement[Any]:
         oldest, newest, version = _newest(model.c.workspace, model.c.name)
         columns = self.version_columns(version, aliases=False)
-        columns[-1] = self.nested(columns[-1])
+        # a text, which is passed on as it is: SQLite would remember that it is JSON, and nest it
+        columns[-1] = columns[-1].op("||")(literal_column("''"))
         gathered = select(self.gathered(self.array(oldest if first else literal_column("0"), *columns))).select_from(
             newest
         )
@@ -154,15 +151,6 @@ class Words:
         """One row when there is a model of this name."""
         row = mlflow.registered_models
         return self.compiled(select(row.c.name).where(row.c.workspace == WORKSPACE, row.c.name == NAME))
-
-
-class _Json(Text):
-    """PostgreSQL's type for what is gathered."""
-
-    __visit_name__ = "JSON"
-
-
-_JSON = _Json()
 
 
 def _each(inner: FromClause, gathered: ColumnElement[Any], of: Sequence[KeyedColumnElement[Any]]) -> ColumnElement[Any]:
