@@ -46,6 +46,7 @@ class Result:
     a_second: float = 0.0
     p50: float = 0.0
     p99: float = 0.0
+    busy: float = 0.0  # how much of a core the load itself took: near 1.0 it is what was measured
     said: str = ""  # the first error or wrong answer
 
     def note(self, what: str) -> None:
@@ -152,7 +153,7 @@ async def measure(order: Order) -> Result:
     for _ in range(order.connections):
         _, client = await loop.create_connection(lambda: Client(run), "127.0.0.1", order.port)
         clients.append(client)
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     run.until = began + order.seconds
     for client in clients:
         client.begin()
@@ -162,6 +163,7 @@ async def measure(order: Order) -> Result:
     if late:
         run.result.note(f"no answer within {ANSWER_LIMIT:.0f} s")
     run.result.a_second = len(run.times) / took
+    run.result.busy = (time.process_time() - spent) / took
     if run.times:
         run.times.sort()
         run.result.p50 = 1000 * run.times[len(run.times) // 2]

@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.registry.cells import HEALTHY_SECONDS, IDLE_MIB, Cell
 from benchmarks.registry.load import Result
 from benchmarks.registry.runner import ADOPTED, MANY, ONE, Outcome, Plan
-from benchmarks.registry.sides import LOCKGATE, STOCK
+from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Line:
     ours: Result
     stock_alone: Result | None
     ours_alone: Result | None
+    single: Result | None = None  # ours with one worker, where `ours` has more
 
     @property
     def ratio(self) -> float:
@@ -45,6 +46,16 @@ class Line:
     @property
     def reached(self) -> bool:
         return self.goal is None or self.ratio >= self.goal
+
+    @property
+    def gain(self) -> float:
+        """How many times what one worker answers several do; 0 where that was not measured."""
+        return self.ours.a_second / self.single.a_second if self.single and self.single.a_second else 0.0
+
+    @property
+    def slower_together(self) -> bool:
+        """Whether several workers answer no more than one does."""
+        return self.single is not None and self.gain <= 1.0
 
     @property
     def slower_alone(self) -> bool:
@@ -66,8 +77,9 @@ def lines(plan: Plan, outcome: Outcome) -> Iterator[Line]:
                     for side in (STOCK, LOCKGATE)
                 ]
                 stock, ours, stock_alone, ours_alone = found
+                single = middle(outcome.of(database, setup, cell.name, 8, SINGLE).results) if setup == MANY else None
                 if stock and ours:
-                    yield Line(cell, database, setup, stock, ours, stock_alone, ours_alone)
+                    yield Line(cell, database, setup, stock, ours, stock_alone, ours_alone, single)
 
 
 def middle(results: Sequence[Result]) -> Result | None:
@@ -81,6 +93,7 @@ def middle(results: Sequence[Result]) -> Result | None:
         a_second=statistics.median(one.a_second for one in results),
         p50=statistics.median(one.p50 for one in results),
         p99=statistics.median(one.p99 for one in results),
+        busy=statistics.median(one.busy for one in results),
         said=next((one.said for one in results if one.said), ""),
     )
 
@@ -92,10 +105,11 @@ def show(console: Console, plan: Plan, outcome: Outcome) -> None:
             told = [line for line in lines(plan, outcome) if (line.database, line.setup) == (database, setup)]
             if not told:
                 continue
-            table = Table(*_HEAD, title=f"{database}, 8 connections, {setup}", title_justify="left")
+            head, cells = _table(setup)
+            table = Table(*head, title=f"{database}, 8 connections, {setup}", title_justify="left")
             for line in told:
                 style = "" if line.reached and not _bad(line) else "yellow"
-                table.add_row(*_row(line), style=style)
+                table.add_row(*cells(line), style=style)
             console.print(table)
     table = Table(*_START_HEAD, title="Start and idle memory", title_justify="left")
     for row in _starts(outcome):
@@ -107,6 +121,10 @@ def show(console: Console, plan: Plan, outcome: Outcome) -> None:
 
 _HEAD = (
     "what", "stock/s", "Lockgate/s", "ratio", "goal", "p50 ms", "p99 ms", "p99 ms at c=1", "failed, wrong",
+)  # fmt: skip
+_MANY_HEAD = (
+    "what", "stock/s", "Lockgate/s, one worker", "Lockgate/s, two workers", "two by one", "p50 ms, one → two",
+    "p99 ms, one → two", "the load took", "failed, wrong",
 )  # fmt: skip
 _START_HEAD = ("who", "database", "/health after s", "registry answers after s", "idle MiB (PSS)", "processes")
 
@@ -129,13 +147,34 @@ def _row(line: Line) -> tuple[str, ...]:
     )
 
 
+def _many_row(line: Line) -> tuple[str, ...]:
+    stock, one, two = line.stock, line.single or Result(), line.ours
+    return (
+        line.cell.name,
+        f"{stock.a_second:,.0f}",
+        f"{one.a_second:,.0f}",
+        f"{two.a_second:,.0f}",
+        f"{line.gain:.2f}x{' ✗' if line.slower_together else ''}",
+        f"{one.p50:.1f} → {two.p50:.1f}",
+        f"{one.p99:.1f} → {two.p99:.1f}",
+        f"{two.busy:.0%} of a core",
+        _trouble(line),
+    )
+
+
+def _table(setup: str) -> tuple[tuple[str, ...], Callable[[Line], tuple[str, ...]]]:
+    """The head of a setup's table, and what makes its rows."""
+    return (_MANY_HEAD, _many_row) if setup == MANY else (_HEAD, _row)
+
+
 def _bad(line: Line) -> bool:
-    return line.slower_alone or bool(line.ours.errors or line.ours.wrong)
+    return line.slower_alone or line.slower_together or bool(line.ours.errors or line.ours.wrong)
 
 
 def _trouble(line: Line) -> str:
     told = []
-    for name, runs in ((STOCK, (line.stock, line.stock_alone)), (LOCKGATE, (line.ours, line.ours_alone))):
+    ours = line.ours, line.ours_alone, line.single
+    for name, runs in ((STOCK, (line.stock, line.stock_alone)), (LOCKGATE, ours)):
         errors = sum(run.errors for run in runs if run)
         wrong = sum(run.wrong for run in runs if run)
         if errors or wrong:
@@ -150,6 +189,7 @@ def _sayings(plan: Plan, outcome: Outcome) -> Iterator[str]:
             (STOCK, line.stock_alone),
             (LOCKGATE, line.ours),
             (LOCKGATE, line.ours_alone),
+            (SINGLE, line.single),
         ):
             if run and run.said:
                 yield f"{line.database}, {line.cell.name}, {name}: {run.said}"
@@ -213,6 +253,7 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
     all_lines = list(lines(plan, outcome))
     missed = [line for line in all_lines if not line.reached]
     slow = [line for line in all_lines if line.slower_alone]
+    together = [line for line in all_lines if line.slower_together]
     parts = [
         "# The registry beside stock MLflow's",
         "",
@@ -225,14 +266,16 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
         f"governed and the audit written. Each has its own copy of the same content: 1,000 models of 10 versions with "
         f"tags and aliases, and one of 10,000 versions. Medians of {plan.rounds} rounds, both sides in turn. Load from "
         "a process of its own on the same machine; each answer is checked. `stock → Lockgate` where two figures stand "
-        "in one column. ✗ marks a goal that was missed, or slowest answers slower than stock's.",
+        "in one column. ✗ marks a goal that was missed, slowest answers slower than stock's, "
+        "or two workers that do no more than one.",
         "",
     ]
     for database in plan.databases:
         for setup in plan.setups:
             told = [line for line in all_lines if (line.database, line.setup) == (database, setup)]
             if told:
-                parts += [f"## {database}, 8 connections, {setup}", "", *markdown(_HEAD, map(_row, told)), ""]
+                head, cells = _table(setup)
+                parts += [f"## {database}, 8 connections, {setup}", "", *markdown(head, map(cells, told)), ""]
     parts += ["## Start and idle memory", "", *markdown(_START_HEAD, _starts(outcome)), ""]
     parts += [
         f"The goals: `/health` answers within {HEALTHY_SECONDS} s; an idle node of one worker weighs less than "
@@ -243,7 +286,8 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float, postgres: s
     ]
     parts += [f"- {_where(line)}: {line.ratio:.1f}x of {line.goal:.0f}x." for line in missed]
     parts += [f"- {_where(line)}: the slowest answers to one client (p99) take longer than stock's." for line in slow]
-    if not missed and not slow:
+    parts += [f"- {_where(line)}: two workers answer {line.gain:.2f}x of what one does." for line in together]
+    if not missed and not slow and not together:
         parts.append("Nothing.")
     return "\n".join(parts) + "\n"
 

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +15,10 @@ from benchmarks.registry import seed, sides
 from benchmarks.registry.cells import CELLS, POSTGRESQL, SQLITE, Cell
 from benchmarks.registry.content import SIDE_BY_SIDE
 from benchmarks.registry.load import ANSWER_LIMIT, Order, Result
-from benchmarks.registry.sides import LOCKGATE, STOCK, Side
+from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK, Side
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE, MANY = "one worker each", "stock's default of four workers, two of Lockgate's"
+ONE, MANY = "one worker each", "several workers: stock's default of four, one and two of Lockgate's"
 ADOPTED = "one worker each, Lockgate on a file that stock made"
 SETTLE = 3.0  # seconds between the first answer and the weighing
 MOST_READS, MOST_WRITES = 5_000, 1_000  # a cell that is through with so many requests is over before its time
@@ -45,7 +44,11 @@ class Plan:
 
     def total(self) -> int:
         """How many measurements that makes."""
-        rounds = [len(self.steps(database, setup)) * 2 for database in self.databases for setup in self.setups]
+        rounds = [
+            len(self.steps(database, setup)) * len(compared(setup))
+            for database in self.databases
+            for setup in self.setups
+        ]
         return sum(rounds) * self.rounds
 
 
@@ -94,6 +97,11 @@ class Outcome:
         return asdict(self)
 
 
+def compared(setup: str) -> tuple[str, ...]:
+    """The servers that run side by side: Lockgate's two workers are compared with its one as well."""
+    return (STOCK, SINGLE, LOCKGATE) if setup == MANY else (STOCK, LOCKGATE)
+
+
 Watch = Callable[[str, int], None]  # what happens now, and how many measurements are done with it
 
 
@@ -119,21 +127,22 @@ def _setup(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as named, contextlib.ExitStack() as stack:
         folder = Path(named)
-        copies = [_copy(database, postgres, folder, side) for side in (STOCK, LOCKGATE)]
-        if database == SQLITE and setup != ADOPTED:
-            seed.write_ahead(copies[1])
-        watch(f"{database}: stock starts, {setup}", 0)
-        theirs = stack.enter_context(sides.stock(seed.driver(copies[0]), folder / STOCK, None if setup == MANY else 1))
-        watch(f"{database}: Lockgate starts, {setup}", 0)
-        ours = stack.enter_context(sides.lockgate(copies[1], folder / LOCKGATE, 2 if setup == MANY else 1))
-        time.sleep(SETTLE)
-        for side in (theirs, ours):
-            outcome.starts.append(Start(side.name, setup, database, side.healthy, side.ready, *side.memory()))
+        running = []
+        for name in compared(setup):
+            database_uri = _copy(database, postgres, folder, name)
+            if database == SQLITE and setup != ADOPTED and name != STOCK:
+                seed.write_ahead(database_uri)
+            watch(f"{database}: {name} starts, {setup}", 0)
+            running.append(stack.enter_context(_side(name, setup, database_uri, folder / name)))
+        for side in running:
+            side.settle(SETTLE)
+            if side.name != SINGLE:
+                outcome.starts.append(Start(side.name, setup, database, side.healthy, side.ready, *side.memory()))
         starts: dict[tuple[str, str], int] = {}
         for number in range(plan.rounds):
             for cell, connections in plan.steps(database, setup):
                 # who comes first changes, so that neither always finds the other's heat
-                for side in (theirs, ours) if number % 2 == 0 else (ours, theirs):
+                for side in running if number % 2 == 0 else reversed(running):
                     watch(f"{database}: {cell.name}, c={connections}, {side.name}", 0)
                     key = (cell.name, side.name)
                     order = _order(plan, cell, connections, side, starts.get(key, 0))
@@ -141,6 +150,12 @@ def _setup(
                     starts[key] = starts.get(key, 0) + (result.answered if cell.writes else 0)
                     outcome.of(database, setup, cell.name, connections, side.name).results.append(result)
                     watch("", 1)
+
+
+def _side(name: str, setup: str, database: str, folder: Path) -> contextlib.AbstractContextManager[Side]:
+    if name == STOCK:
+        return sides.stock(seed.driver(database), folder, None if setup == MANY else 1)
+    return sides.lockgate(database, folder, 2 if setup == MANY and name == LOCKGATE else 1, name)
 
 
 def _order(plan: Plan, cell: Cell, connections: int, side: Side, start: int) -> Order:

@@ -17,6 +17,8 @@ from pathlib import Path
 START_LIMIT = 180.0
 STOP_LIMIT = 40.0
 STOCK, LOCKGATE = "stock", "lockgate"
+SINGLE = "single"  # Lockgate with one worker, beside one with more
+QUIET, QUIET_LIMIT = 0.2, 60.0  # of a core; seconds that a server may take to become so
 
 
 class DidNotStart(Exception):
@@ -39,6 +41,15 @@ class Side:
         pids = tree(self.process.pid)
         return round(sum(pss(pid) for pid in pids) / 1024), len(pids)
 
+    def settle(self, least: float) -> None:
+        """Wait `least` seconds, and until every worker has loaded: the first one answers long before the last."""
+        give_up = time.monotonic() + QUIET_LIMIT
+        while True:
+            before = sum(map(used, tree(self.process.pid)))
+            time.sleep(least)
+            if sum(map(used, tree(self.process.pid))) - before < QUIET * least or time.monotonic() > give_up:
+                return
+
 
 @contextlib.contextmanager
 def stock(database: str, folder: Path, workers: int | None) -> Iterator[Side]:
@@ -56,7 +67,7 @@ def stock(database: str, folder: Path, workers: int | None) -> Iterator[Side]:
 
 
 @contextlib.contextmanager
-def lockgate(database: str, folder: Path, workers: int) -> Iterator[Side]:
+def lockgate(database: str, folder: Path, workers: int, name: str = LOCKGATE) -> Iterator[Side]:
     """`lockgate up` on a database: server, controller and agent, built-in policy at observe, audit on."""
     folder.mkdir(parents=True)
     port, staging, production = (free_port() for _ in range(3))
@@ -65,7 +76,7 @@ def lockgate(database: str, folder: Path, workers: int) -> Iterator[Side]:
         *("--staging-port", str(staging), "--production-port", str(production)),
         *("--workers", str(workers)),
     ]
-    with _running(LOCKGATE, command, folder, port, {"LOCKGATE_DATABASE": database} if database else {}) as side:
+    with _running(name, command, folder, port, {"LOCKGATE_DATABASE": database} if database else {}) as side:
         yield side
 
 
@@ -130,6 +141,14 @@ def pss(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1])
     return 0
+
+
+def used(pid: int) -> float:
+    """Seconds of processor time that a process has had; 0 when it has gone."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def free_port() -> int:

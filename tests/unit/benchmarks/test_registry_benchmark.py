@@ -11,9 +11,9 @@ from benchmarks.growth.__main__ import Row
 from benchmarks.registry import content, report
 from benchmarks.registry.cells import CELLS, SQLITE
 from benchmarks.registry.load import Result, Run
-from benchmarks.registry.runner import ONE, Outcome, Plan
+from benchmarks.registry.runner import MANY, ONE, Outcome, Plan
 from benchmarks.registry.shots import SHOTS
-from benchmarks.registry.sides import LOCKGATE, STOCK
+from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK
 
 PLAN = Plan(rounds=1, seconds=1.0, databases=(SQLITE,), cells=CELLS[:2], setups=(ONE,))
 
@@ -59,6 +59,22 @@ def test_the_page_tells_what_was_reached_and_what_was_missed():
     assert "| get by alias | 100 | 900 | 9.0x ✗ | 20x |" in page
     assert "- get by alias, SQLite: 9.0x of 20x." in page
     assert "- get version" not in page
+
+
+def test_the_page_tells_what_two_workers_do_by_what_one_does():
+    plan = Plan(rounds=1, seconds=1.0, databases=(SQLITE,), cells=CELLS[:3], setups=(MANY,))
+    outcome = Outcome()
+    for cell, two in zip([cell for cell in plan.cells if cell.scales], (1_500.0, 900.0), strict=True):
+        for side, a_second in ((STOCK, 50.0), (SINGLE, 1_000.0), (LOCKGATE, two)):
+            outcome.of(SQLITE, MANY, cell.name, 8, side).results.append(Result(a_second=a_second, busy=0.25))
+
+    page = report.page(plan, outcome, command="make bench-registry", took=60.0, postgres="")
+
+    assert "| get version | 50 | 1,000 | 1,500 | 1.50x |" in page
+    assert "| latest versions | 50 | 1,000 | 900 | 0.90x ✗ |" in page
+    assert "| 25% of a core |" in page
+    assert "- latest versions, SQLite: two workers answer 0.90x of what one does." in page
+    assert plan.total() == 2 * 3
 
 
 def test_an_operation_is_flat_when_it_costs_about_the_same_at_every_size():
