@@ -120,9 +120,19 @@ class Versions(Protocol):
     def count(self, model: str) -> int: ...
 
     def register(
-        self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
+        self,
+        ref: VersionRef,
+        who: Who,
+        at: datetime,
+        *,
+        stage: Stage = Stage.NONE,
+        provenance: str = "registered",
+        location: str | None = None,
     ) -> None:
-        """Add the row; already there is no error (and changes nothing)."""
+        """Add the row; already there is no error (and changes nothing). Its artifacts lie where MLflow's row says.
+
+        Who knows what that row says names the `location`, and it is not read for it.
+        """
 
     def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
         """Move it: the present stay ends and a new one begins (the same stage again only sets `entered`)."""

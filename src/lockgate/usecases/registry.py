@@ -125,14 +125,19 @@ def may_register_version(work: Work, model: str, tags: Mapping[str, str]) -> Non
         )
 
 
-def version_registered(ports: Ports, work: Work, change: Change, version: int, source: str) -> None:
-    """A new version in stage None; validated at once where the policy or an endpoint of its model asks for it."""
+def version_registered(
+    ports: Ports, work: Work, change: Change, version: int, source: str, location: str | None = None
+) -> None:
+    """A new version in stage None; validated at once where the policy or an endpoint of its model asks for it.
+
+    `location` is where MLflow's row says that its artifacts lie, for who has just written it.
+    """
     ref = VersionRef(change.model, version)
     detail: dict[str, Plain] = {"source": _short(source)}
     if work.catalog.is_prompt(change.model):
         _write(work, change, "prompt:version-registered", version=version, detail=detail)
         return
-    work.versions.register(ref, change.who, change.at)
+    work.versions.register(ref, change.who, change.at, location=location)
     _write(work, change, "version:registered", version=version, after=Stage.NONE, detail=detail)
     if work.policies.in_force().names_for_registration(change.model) or _endpoints(work, change.model):
         id = ports.ids.new("val")

@@ -41,7 +41,7 @@ from lockgate.adapters.mlflow.webhooks import changed_webhook
 from lockgate.adapters.mlflow.writing.changes import Changes, again
 from lockgate.adapters.mlflow.writing.rows import Rows, no_model, no_version
 from lockgate.adapters.mlflow.writing.sources import copied_from, origin_of
-from lockgate.domain.errors import Forbidden
+from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.identity import ANONYMOUS
 from lockgate.domain.promotion import Kind, Promotion
 from lockgate.domain.search import LEAST, MOST
@@ -195,20 +195,22 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
         def create(work: Work, rows: Rows) -> Any:
             change, at = self._change(name), get_current_time_millis()
-            if not rows.touch_model(name, at):
-                raise no_model(name)
-            registry.may_register_version(work, name, told)
-            number = rows.next_version(name)
-            row = {"name": name, "version": number, "creation_time": at, "last_updated_time": at, "source": source}
-            row |= {"storage_location": origin.location, "run_id": origin.run_id, "run_link": run_link}
-            row |= {"description": description, "user_id": user, "current_stage": STAGE_NONE, "status": _READY}
-            while not rows.add_version(row, plain):
-                row["version"] = number = number + 1  # somebody writes here who asks for no lock of ours
-            registry.version_registered(self._governance.ports, work, change, number, source)
+            try:
+                registry.may_register_version(work, name, told)
+            except LockgateError:
+                if not rows.has_model(name):
+                    raise no_model(name) from None
+                raise
+            row = {"creation_time": at, "last_updated_time": at, "source": source, "storage_location": origin.location}
+            row |= {"run_id": origin.run_id, "run_link": run_link, "description": description, "user_id": user}
+            row |= {"current_stage": STAGE_NONE, "status": _READY, "status_message": None}
+            made = rows.add_version(name, row, plain)
+            number = made.version
+            registry.version_registered(self._governance.ports, work, change, number, source, origin.location or source)
             webhooks.version_created(
                 work, name, number, told, source=source, run_id=run_id, description=description, at=change.at
             )
-            return rows.version(name, number)
+            return made
 
         made = self._write(name, "create version", create)
         if registry.APPROVAL_REQUEST in told:

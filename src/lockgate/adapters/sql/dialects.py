@@ -96,6 +96,10 @@ def hold_name(connection: Connection, name: str) -> None:
         connection.execute(_HOLD_NAME, {"held": name})
 
 
+# what locks the name that is the value `held`, for a question that asks something else as well
+NAME_LOCK = func.pg_advisory_xact_lock(_NAMES, func.hashtext(bindparam("held", type_=String)))
+
+
 def hold_migrations(connection: Connection) -> None:
     """Let one process migrate at a time; the others wait for minutes, since a large table takes as long."""
     if not is_sqlite(connection):
@@ -150,7 +154,7 @@ def insert_or_replace(connection: Connection, table: Table, column: str) -> Any:
 
 
 # statements made once: making one takes longer than running it
-_HOLD_NAME = select(func.pg_advisory_xact_lock(_NAMES, func.hashtext(bindparam("held", type_=String))))
+_HOLD_NAME = select(NAME_LOCK)
 _WRITTEN: dict[Any, Any] = {}
 
 

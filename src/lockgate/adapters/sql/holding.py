@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, String, and_, bindparam, cast, exists, literal, select
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
-from lockgate.adapters.sql.dialects import hold_name, is_sqlite
+from lockgate.adapters.sql.dialects import NAME_LOCK, hold_name, is_sqlite
 from lockgate.adapters.sql.names import chain_of
 from lockgate.adapters.sql.tables import LIVING_NAME, chains, models
 from lockgate.adapters.sql.webhooks import LISTENS, has_webhooks
@@ -46,9 +46,14 @@ def hold(connection: Connection, workspace: str, model: str) -> Opening | None:
     return None
 
 
-def hold_new(connection: Connection, workspace: str, model: str) -> None:
-    """Lock a name that nobody is expected to bear."""
-    hold_name(connection, _named(workspace, model))
+def hold_new(connection: Connection, workspace: str, model: str) -> bool:
+    """Lock a name that nobody is expected to bear. Whether a webhook may listen."""
+    named = _named(workspace, model)
+    if not has_webhooks(connection):
+        hold_name(connection, named)
+        return True
+    held = {} if is_sqlite(connection) else {"held": named}
+    return bool(connection.execute(_NEW_HELD if held else _NEW, {"workspace": workspace, **held}).one()[-1])
 
 
 def _named(workspace: str, model: str) -> str:
@@ -64,13 +69,16 @@ _PROMPT = select(_marks.value).where(
 )
 _OURS = select(models.c.id).where(models.c.workspace == _WORKSPACE, models.c.name == _NAME, LIVING_NAME)
 _CHAIN = _OURS.with_only_columns(literal(chain_of("")).concat(cast(models.c.id, String)))
+_LISTENED = exists().where(LISTENS, _hooks.workspace == _WORKSPACE)
+_NEW = select(_LISTENED)
+_NEW_HELD = select(NAME_LOCK, _LISTENED)
 # looked up rather than joined: whatever a database thinks of the tables' sizes, these are looks into indexes
 _OPENING = select(
     _OURS.scalar_subquery(),
     chains.c.number,
     chains.c.hash,
     _PROMPT.scalar_subquery(),
-    exists().where(LISTENS, _hooks.workspace == _WORKSPACE),
+    _LISTENED,
 ).where(chains.c.chain == _CHAIN.scalar_subquery())
 # Where it had to wait, PostgreSQL reads the rows it locks anew, and none where the model is gone or bears another name.
 # Our own row changes only along with MLflow's; a prompt is never anything else; and a webhook that was made while this

@@ -38,10 +38,17 @@ class SqlSources:
             inside.append(and_(sources.c.place >= start, sources.c.place < start[:-1] + chr(ord("/") + 1)))
         return self._first(or_(*inside))
 
-    def put(self, ref: VersionRef) -> None:
-        """Note the place of a version that MLflow's row names. Already there is no error."""
+    def put(self, ref: VersionRef, location: str | None = None) -> None:
+        """Note the place of a version: the location, or what MLflow's row names. Already there is no error."""
+        if location is not None:
+            self._put([self.row(ref, location)])
+            return
         here = {"in": self._workspace, "of": ref.model, "number": ref.version}
-        self._put(self._connection.execute(_ONE, here).all())
+        self._put([self._row(row) for row in self._connection.execute(_ONE, here)])
+
+    def row(self, ref: VersionRef, location: str) -> dict[str, Any]:
+        """The row of a version whose artifacts lie there."""
+        return self._held(self._workspace, ref.model, ref.version, location)
 
     def rename(self, old: str, new: str) -> None:
         """A model's rows go along with its name."""
@@ -55,20 +62,23 @@ class SqlSources:
 
     def adopt(self) -> int:
         rows = self._connection.execute(_MISSING.limit(_AT_ONCE)).all()
-        self._put(rows)
+        self._put([self._row(row) for row in rows])
         return len(rows)
 
-    def _put(self, rows: Sequence[Any]) -> None:
+    def _put(self, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
             # a row may be left over from a model of that name that was deleted
             write = insert_or_replace(self._connection, sources, "place")
-            self._connection.execute(write, [self._row(row) for row in rows])
+            self._connection.execute(write, rows if len(rows) > 1 else rows[0])
 
     def _row(self, row: Any) -> dict[str, Any]:
-        place = place_of(resolved(self._connection, row.storage_location or row.source or "", row.workspace))
+        return self._held(row.workspace, row.name, row.version, row.storage_location or row.source or "")
+
+    def _held(self, workspace: str, model: str, version: int, location: str) -> dict[str, Any]:
+        place = place_of(resolved(self._connection, location, workspace))
         # a version of nothing has a row as well, so that it is not looked at again
         kept = place if place is not None and is_one_versions(place) else ""
-        return {"workspace": row.workspace, "name": row.name, "version": row.version, "place": kept}
+        return {"workspace": workspace, "name": model, "version": version, "place": kept}
 
     def _first(self, here: ColumnElement[bool]) -> Held | None:
         table = mlflow.model_versions.c

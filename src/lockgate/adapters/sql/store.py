@@ -142,7 +142,7 @@ class SqlStore:
     def making(self, model: str) -> Iterator[SqlWork]:
         """As `writing`, for a name that nobody is expected to bear: it is the name that is locked."""
         with self.changing() as work:
-            hold_new(work.connection, work.workspace, model)
+            work.webhooks.found(listened=hold_new(work.connection, work.workspace, model))
             yield work
 
     @contextmanager

@@ -21,6 +21,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.catalog import moment
@@ -29,7 +30,7 @@ from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.policies import SqlPolicies
 from lockgate.adapters.sql.rows import who_columns, who_of
 from lockgate.adapters.sql.sources import SqlSources
-from lockgate.adapters.sql.tables import QUARANTINED, artifacts, stays, versions
+from lockgate.adapters.sql.tables import QUARANTINED, artifacts, sources, stays, versions
 from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.evidence import Quarantine
 from lockgate.domain.identity import Who
@@ -81,9 +82,16 @@ class SqlVersions:
         return sum(self._connection.execute(query).scalar_one() for query in counted)
 
     def register(
-        self, ref: VersionRef, who: Who, at: datetime, *, stage: Stage = Stage.NONE, provenance: str = "registered"
+        self,
+        ref: VersionRef,
+        who: Who,
+        at: datetime,
+        *,
+        stage: Stage = Stage.NONE,
+        provenance: str = "registered",
+        location: str | None = None,
     ) -> None:
-        self._store(Lifecycle(ref, stage, at, at, False, None, None, who, at, provenance))
+        self._store(Lifecycle(ref, stage, at, at, False, None, None, who, at, provenance), location)
 
     def place(self, ref: VersionRef, stage: Stage, at: datetime, promotion: str | None) -> None:
         there = self._require(ref)
@@ -230,7 +238,7 @@ class SqlVersions:
         here = (table.workspace == self._names.workspace, table.name == ref.model, table.alias == alias)
         return self._connection.execute(select(table.version).where(*here)).scalar() == ref.version
 
-    def _store(self, new: Lifecycle) -> None:
+    def _store(self, new: Lifecycle, location: str | None = None) -> None:
         model_id = self._names.ensure(new.ref.model)
         values = {
             "model_id": model_id,
@@ -244,9 +252,13 @@ class SqlVersions:
             "provenance": new.provenance,
         }
         self._read.pop(new.ref, None)
-        if insert_if_new(self._connection, versions, values, [versions.c.model_id, versions.c.version]):
+        places = SqlSources(self._connection, self._names.workspace)
+        if location is not None and not is_sqlite(self._connection):
+            held = {**values, **places.row(new.ref, location)}
+            self._connection.execute(_ADD_AT_ONCE, {f"{name}_": value for name, value in held.items()})
+        elif insert_if_new(self._connection, versions, values, [versions.c.model_id, versions.c.version]):
             self._begin_stay(model_id, new.ref.version, new.stage, new.since, None)
-            SqlSources(self._connection, self._names.workspace).put(new.ref)
+            places.put(new.ref, location)
 
     def _begin_stay(self, model_id: int, version: int, stage: Stage, at: datetime, promotion: str | None) -> None:
         values = {
@@ -321,6 +333,26 @@ _END_STAY = (
     .values(left_at=bindparam("at"))
 )
 _INSERT_STAY = insert(stays).inline()
+# For PostgreSQL: a version's row, its first stay and the place of its artifacts, where there is no row of it yet. A
+# value that bore a column's name would be written to that column of every table.
+_ADDED = (
+    postgresql.insert(versions)
+    .values({column.name: bindparam(f"{column.name}_") for column in versions.c if not column.nullable})
+    .on_conflict_do_nothing(index_elements=[versions.c.model_id, versions.c.version])
+    .returning(versions.c.model_id, versions.c.version, versions.c.stage, versions.c.since)
+    .cte("added")
+)
+_STAYED = insert(stays).from_select(["model_id", "version", "stage", "entered_at"], select(*_ADDED.c)).cte("stayed")
+_WHERE_IT_LIES = select(
+    bindparam("workspace_", type_=sources.c.workspace.type),
+    bindparam("name_", type_=sources.c.name.type),
+    _ADDED.c.version,
+    bindparam("place_", type_=sources.c.place.type),
+)
+_NOTED = postgresql.insert(sources).from_select([column.name for column in sources.c], _WHERE_IT_LIES)
+_ADD_AT_ONCE = _NOTED.on_conflict_do_update(
+    index_elements=list(sources.primary_key.columns), set_={"place": _NOTED.excluded.place}
+).add_cte(_STAYED)
 _BEGIN_STAY = _INSERT_STAY.values(
     model_id=bindparam("of"),
     version=bindparam("number"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from mlflow.entities.model_registry import (
@@ -58,10 +59,6 @@ class Rows:
             return False
         self._insert(self._words.add_model_tag, [{"name": name, "key": k, "value": v} for k, v in tags.items()])
         return True
-
-    def touch_model(self, name: str, at: int) -> bool:
-        """Set when the model was last changed. False when there is none."""
-        return self._count(sql.TOUCH_MODEL, named=name, at=at) == 1
 
     def describe_model(self, name: str, description: str | None, at: int) -> bool:
         """False when there is no such model."""
@@ -115,18 +112,19 @@ class Rows:
     def has_version(self, name: str, number: int) -> bool:
         return self._first(sql.HAS_VERSION, named=name, number=number) is not None
 
-    def next_version(self, name: str) -> int:
-        """One more than the highest number the model ever had."""
-        highest = self._first(sql.HIGHEST, named=name)
-        return (highest[0] if highest and highest[0] else 0) + 1
+    def add_version(self, name: str, row: Mapping[str, Any], tags: Mapping[str, str]) -> ModelVersion:
+        """Write a version whose number is one more than the highest that the model ever had. Raises MlflowException.
 
-    def add_version(self, row: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
-        """False when the number is taken."""
-        if not self._insert(self._words.add_version, [dict(row)]):
-            return False
-        key = {"name": row["name"], "version": row["version"]}
+        `row` has all of its columns but the key.
+        """
+        while (number := self._next_version(name, row)) is None:
+            # somebody who asks for no lock of ours took that number, or the model
+            if not self.has_model(name):
+                raise no_model(name)
+        key = {"name": name, "version": number}
         self._insert(self._words.add_version_tag, [{**key, "key": k, "value": v} for k, v in tags.items()])
-        return True
+        kept = [ModelVersionTag(k, v) for k, v in tags.items()]
+        return self._entity(SimpleNamespace(workspace=self._workspace, **key, **row), kept, [])
 
     def describe_version(self, name: str, number: int, description: str | None, at: int) -> bool:
         """False when there is no such version."""
@@ -171,6 +169,16 @@ class Rows:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
+    def _next_version(self, name: str, row: Mapping[str, Any]) -> int | None:
+        """Write the version under the next number, and that its model changed; None where neither could be."""
+        values = self._values(named=name, **{f"new_{column}": value for column, value in row.items()})
+        if self._words.add_next_version is not None:
+            return self._connection.execute(self._words.add_next_version, values).scalar()
+        if self._count(sql.TOUCH_MODEL, named=name, at=row["last_updated_time"]) == 0:
+            return None
+        number = int(self._connection.execute(sql.NEXT, values).scalar_one())
+        return number if self._insert(self._words.add_version, [{"name": name, "version": number, **row}]) else None
+
     def _newest_versions(self, name: str) -> list[ModelVersion]:
         edges = self._connection.execute(sql.EDGES, self._values(named=name)).one()
         count = len(ALL_STAGES)
@@ -185,7 +193,7 @@ class Rows:
         ordered = sorted(rows, key=lambda row: firsts[row.version])
         return [self._entity(row, tags[row.version], []) for row in ordered]
 
-    def _entity(self, row: Row[Any], tags: Sequence[ModelVersionTag], aliases: list[str]) -> ModelVersion:
+    def _entity(self, row: Any, tags: Sequence[ModelVersionTag], aliases: list[str]) -> ModelVersion:
         return ModelVersion(
             row.name,
             row.version,

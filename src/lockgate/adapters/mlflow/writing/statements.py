@@ -56,7 +56,7 @@ DELETE_MODEL = tuple(
 DELETE_MODEL_TAG = delete(model_tags).where(*_of(model_tags), model_tags.c.key == bindparam("tag"))
 
 HAS_VERSION = select(versions.c.version).where(*_one(versions), _LIVES)
-HIGHEST = select(func.max(versions.c.version)).where(*_of(versions))
+NEXT = select(func.coalesce(func.max(versions.c.version), 0) + 1).where(*_of(versions))
 DESCRIBE_VERSION = update(versions).where(*_one(versions), _LIVES).values(description=_TEXT, last_updated_time=_AT)
 # every other column that MLflow empties is a value of this one's
 DELETE_VERSION = update(versions).where(*_one(versions), _LIVES)
@@ -103,11 +103,24 @@ class Words:
     add_model: Any
     add_model_tag: Any
     add_version: Any
+    # takes the next number and touches the model as well, where a database can do so in one statement
+    add_next_version: Any
     add_version_tag: Any
     set_model_tag: Any
     set_version_tag: Any
     set_alias: Any
     version: Any
+
+
+def _add_next_version() -> Any:
+    """For PostgreSQL. A value is named for its column after `new_`: under its own name it would be set on the model."""
+    written = [column for column in versions.c if column.name not in ("workspace", "name", "version")]
+    values: list[Any] = [bindparam(f"new_{column.name}", type_=column.type) for column in written]
+    changed = update(models).where(*_of(models)).values(last_updated_time=bindparam("new_last_updated_time"))
+    touched = changed.returning(models.c.workspace, models.c.name).cte("touched")
+    row = select(touched.c.workspace, touched.c.name, NEXT.scalar_subquery(), *values)
+    new = postgresql.insert(versions).from_select(["workspace", "name", "version", *(c.name for c in written)], row)
+    return new.on_conflict_do_nothing().returning(versions.c.version)
 
 
 @cache
@@ -134,6 +147,7 @@ def words_for(dialect: str) -> Words:
         add_model=add(models),
         add_model_tag=add(model_tags),
         add_version=add(versions),
+        add_next_version=None if dialect == "sqlite" else _add_next_version(),
         add_version_tag=add(version_tags),
         set_model_tag=put(model_tags, model, ["workspace", "name", "key", "value"], "value"),
         set_version_tag=put(
