@@ -13,6 +13,7 @@ from time import monotonic
 
 import structlog
 
+from lockgate.controller.troubles import Troubles
 from lockgate.domain.errors import LockgateError
 from lockgate.domain.webhooks import Delivery
 from lockgate.usecases.ports import LostClaim
@@ -50,6 +51,7 @@ class Deliverer:
         self._busy: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._clean_at = monotonic()
+        self._troubles = Troubles()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Attempts that take longer then are left to their leases, and made again."""
@@ -76,8 +78,9 @@ class Deliverer:
         try:
             self._look(stop)
             self._clean()
+            self._troubles.over("deliveries")
         except LockgateError as error:
-            log.warning("trouble", error=str(error))
+            self._troubles.met("deliveries", error)
         except Exception:
             # a bug must be loud and must not end the loop
             log.exception("bug")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lockgate.controller.troubles import Troubles
 from lockgate.controller.watching import Watch
 from lockgate.domain.errors import LockgateError
 from lockgate.usecases import validate
@@ -41,6 +42,7 @@ class Controller:
         self._ports = ports
         self._sandbox = sandbox
         self._deliverer = deliverer
+        self._troubles = Troubles()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. A step under way is finished; a validation under way is left to its lease."""
@@ -92,14 +94,17 @@ class Controller:
     def _guarded(self, step: Callable[[], bool]) -> float:
         """How long to pause after the step, in seconds. No trouble of one promotion stops the others."""
         try:
-            return 0.0 if step() else IDLE_SECONDS
+            pause = 0.0 if step() else IDLE_SECONDS
+            self._troubles.over(step.__name__)
         except LostClaim:
             return 0.0
         except LockgateError as error:
-            log.warning("trouble", error=str(error))
+            self._troubles.met(step.__name__, error)
         except Exception:
             # a bug must be loud and must not end the loop: the promotion is tried again after its lease
             log.exception("bug")
+        else:
+            return pause
         return AFTER_TROUBLE_SECONDS
 
     @contextmanager
