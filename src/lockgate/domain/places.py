@@ -92,8 +92,16 @@ def leading_to(place: str) -> tuple[str, ...]:
     return tuple(place[:start] + "/" + "/".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
-def is_one_versions(place: str) -> bool:
-    """Whether a version can have the place for itself: the whole store or a whole experiment's folder it cannot."""
+def is_one_versions(place: str, roots: Iterable[str] = ()) -> bool:
+    """Whether a version can have the place for itself: the whole store or a whole experiment's folder it cannot.
+
+    `roots` are the names by which the store that the server proxies can be meant.
+    """
+    for root in (root.rstrip("/") for root in roots):
+        if f"{root}/".startswith(f"{place.rstrip('/')}/"):
+            return False
+        if place.startswith(f"{root}/"):
+            return is_one_versions(PROXIED + place.removeprefix(root))
     parts = [part for part in _path_of(place).split("/") if part]
     if place.startswith(f"{PROXIED}/"):
         if parts[:1] == ["workspaces"]:

@@ -56,8 +56,11 @@ class Held:
 class Sources(Protocol):
     """Where the artifacts of registered versions lie, in all workspaces: places as `domain.places` writes them."""
 
-    def holder(self, places: Iterable[str]) -> Held | None:
-        """A version to which one of the places belongs: it is that place, or a folder above it."""
+    def holder(self, places: Iterable[str], roots: Iterable[str] = ()) -> Held | None:
+        """A version to which one of the places belongs: it is that place, or a folder above it.
+
+        `roots` are the names of the store that the server proxies: a version cannot have that, or a whole experiment.
+        """
 
     def below(self, places: Iterable[str]) -> Held | None:
         """A version whose place lies inside one of these."""

@@ -55,5 +55,5 @@ def adopt(store: Store) -> int:
 def _holder(ports: Ports, act: Act, roots: tuple[str, ...]) -> Held | None:
     places = [name for place in act.places for name in same_places(place, roots)]
     with ports.store.reading() as work:
-        held = work.sources.holder(places)
+        held = work.sources.holder(places, roots)
         return work.sources.below(places) if held is None and act.deletes else held

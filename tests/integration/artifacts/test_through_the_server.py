@@ -393,6 +393,17 @@ def test_a_name_that_no_disk_takes_is_explained(site: Site, path: str) -> None:
     assert (back.status_code, back.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
+def test_nobody_stops_everybody_by_registering_the_whole_store_or_an_experiment(in_s3: Site) -> None:
+    assert in_s3.bucket is not None
+    run, folder = in_s3.run()
+    greedy = in_s3.version(f"{folder}/nothing", run)
+    for source in (in_s3.bucket.uri, f"{in_s3.bucket.uri}/", f"{in_s3.bucket.uri}/0"):
+        in_s3.call("model-versions/create", name=greedy, source=source)
+
+    assert in_s3.put(f"{folder}/model/MLmodel").status_code == 200
+    in_s3.call("registered-models/delete", "DELETE", name=greedy)
+
+
 def test_each_refusal_is_on_the_record_of_the_model(site: Site, registered: tuple[str, str, str]) -> None:
     model, _, folder = registered
     site.put(f"{folder}/model/MLmodel")

@@ -75,6 +75,25 @@ def test_a_whole_store_or_experiment_is_no_versions_own(place: str, one: bool) -
 
 
 @pytest.mark.parametrize(
+    ("place", "one"),
+    [
+        ("s3://bucket/team/7", False),
+        ("s3://bucket/team/workspaces/a/7", False),
+        ("s3://bucket/team", False),
+        ("s3://bucket/team/a", True),
+        ("s3://bucket/team/7/run/model", True),
+        ("s3://bucket/tea", True),
+        ("s3://bucket/other/7", True),
+        ("file:/srv", False),
+        ("file:/srv/store/7", False),
+        ("file:/srv/store/7/run", True),
+    ],
+)
+def test_nor_is_one_that_is_named_as_the_store_names_it(place: str, one: bool) -> None:
+    assert is_one_versions(place, ("s3://bucket/team", "file:/srv/store")) is one
+
+
+@pytest.mark.parametrize(
     ("location", "workspace", "scoped"),
     [
         ("mlflow-artifacts:/1/a", "default", "mlflow-artifacts:/1/a"),

@@ -26,8 +26,10 @@ class SqlSources:
         self._connection = connection
         self._workspace = workspace
 
-    def holder(self, places: Iterable[str]) -> Held | None:
-        wanted = {above for place in places for above in leading_to(place)}
+    def holder(self, places: Iterable[str], roots: Iterable[str] = ()) -> Held | None:
+        names = tuple(roots)
+        above = {each for place in places for each in leading_to(place)}
+        wanted = {each for each in above if is_one_versions(each, names)}
         return self._first(sources.c.place.in_(sorted(wanted)))
 
     def below(self, places: Iterable[str]) -> Held | None:
