@@ -49,14 +49,14 @@ def test_a_version_from_before_lockgate_is_shown_without_being_stored(store: Sql
     with store.reading() as work:
         assert work.versions.get(FRAUD_1) == expected
         assert [x.ref.version for x in work.versions.of_model("fraud")] == [2, 1]
-        assert [x.ref.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2, 1]
+        assert [x.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2, 1]
         assert work.versions.in_stage("fraud", Stage.STAGING) == []
     assert stays_of(store) == []
     with store.writing("fraud") as work:
         assert work.versions.get(FRAUD_1) == expected
     assert stays_of(store) == [(1, "Production", moved, None, None)]
     with store.writing("fraud") as work:
-        assert [x.ref.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2, 1]
+        assert [x.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2, 1]
         assert [x.provenance for x in work.versions.of_model("fraud")] == ["before Lockgate"] * 2
     assert len(stays_of(store)) == 2
 
@@ -105,9 +105,9 @@ def test_a_stage_lists_the_least_recently_entered_first(store: SqlStore, fraud: 
     with store.writing(fraud) as work:
         work.versions.place(FRAUD_2, Stage.PRODUCTION, later(hours=1), None)
         work.versions.place(FRAUD_1, Stage.PRODUCTION, later(hours=2), None)
-        assert [x.ref.version for x in work.versions.in_stage(fraud, Stage.PRODUCTION)] == [2, 1]
+        assert [x.version for x in work.versions.in_stage(fraud, Stage.PRODUCTION)] == [2, 1]
         work.versions.place(FRAUD_2, Stage.PRODUCTION, later(hours=3), None)
-        assert [x.ref.version for x in work.versions.in_stage(fraud, Stage.PRODUCTION)] == [1, 2]
+        assert [x.version for x in work.versions.in_stage(fraud, Stage.PRODUCTION)] == [1, 2]
 
 
 def test_a_stage_has_one_primary_or_none(store: SqlStore, fraud: str) -> None:

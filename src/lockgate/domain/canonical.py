@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from lockgate.domain.errors import BadInput
 
+_LEAVES = frozenset({str, int, bool, type(None)})
 Plain = None | bool | int | str | Sequence["Plain"] | Mapping[str, "Plain"]
 
 
@@ -43,6 +44,8 @@ def digest_of(text: bytes) -> str:
 
 def _json(value: Plain) -> Plain:
     """The same value in the dicts and lists the json module knows."""
+    if type(value) in _LEAVES:  # nearly all, and asking what is a mapping takes its time
+        return value
     if isinstance(value, float):
         raise TypeError(f"a canonical value has no floats, write {value!r} as text")
     if isinstance(value, Mapping):

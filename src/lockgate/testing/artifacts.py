@@ -40,6 +40,10 @@ class ArtifactsInMemory:
         self._cached.add(manifest.digest)
         return manifest
 
+    def is_nothing(self, location: str) -> bool:
+        """As in the port."""
+        return location not in self._sources
+
     def check(self, location: str, pinned: Manifest) -> tuple[str, ...]:
         """As in the port."""
         return differences(pinned, self._look(location) if location in self._sources else Manifest(()))

@@ -21,6 +21,9 @@ class Artifacts(Protocol):
         Raises Unreadable with the reason when there is nothing that can be pinned.
         """
 
+    def is_nothing(self, location: str) -> bool:
+        """Whether `pin` is certain to find nothing there, as far as that can be told in a moment."""
+
     def check(self, location: str, pinned: Manifest) -> tuple[str, ...]:
         """What has changed at the source since `pinned`, one line a file; empty when nothing has.
 

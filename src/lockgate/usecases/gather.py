@@ -105,7 +105,7 @@ def gather(
         validation=validation or work.validations.open_for(ref),
         request=work.approvals.latest(ref, target) if asks_for_approval else None,
         quarantine=row.quarantine,
-        occupants=tuple(other.ref for other in there if other.ref != ref),
+        occupants=tuple(other for other in there if other != ref),
         archive_existing=archive_existing,
         policy_digest=policy.digest,
         now=now,

@@ -111,7 +111,7 @@ class Versions(Protocol):
     def of_model(self, model: str) -> Sequence[Lifecycle]:
         """Newest first."""
 
-    def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
+    def in_stage(self, model: str, stage: Stage) -> Sequence[VersionRef]:
         """The least recently entered first, so the last one is the primary."""
 
     def newest_in_stage(self, model: str, stage: Stage) -> int | None:

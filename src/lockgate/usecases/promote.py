@@ -156,7 +156,8 @@ def _looking(ports: Ports, ask: Ask, *, whatever: bool = False) -> Looking | Loo
         if not whatever and (seen.goes_on or (may_be_there and _is_there_already(work, ask))):
             return None
         manifest = work.versions.manifest(ask.ref) if seen.digest is not None else None
-    if manifest is not None and manifest.size <= SMALL:
+    nothing_new = manifest is None and ports.artifacts.is_nothing(seen.location)
+    if nothing_new or (manifest is not None and manifest.size <= SMALL):
         return look_at_artifacts(ports, seen.location, manifest)
     return Looking(ports, seen.location, manifest)
 
@@ -252,7 +253,7 @@ def _is_there_already(work: Work, ask: Ask) -> bool:
         return True
     if not row.primary:
         return False
-    if ask.archive_existing and any(x.ref != ask.ref for x in work.versions.in_stage(ask.ref.model, ask.stage)):
+    if ask.archive_existing and any(ref != ask.ref for ref in work.versions.in_stage(ask.ref.model, ask.stage)):
         return False
     policy = work.policies.in_force()
     environment = policy.environment_for(ask.stage)

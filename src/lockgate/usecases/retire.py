@@ -18,7 +18,7 @@ def retire(ports: Ports, environment: str, model: str, who: Who) -> None:
         place = work.policies.in_force().environment(environment)
         inside = work.versions.in_stage(model, place.stage) if place is not None else ()
         if place is not None and inside:
-            ref = inside[-1].ref
+            ref = inside[-1]
             raise Conflict(
                 f"{ref} is in {place.stage}, and the {environment} endpoint of {model} serves it.",
                 hint=f"Archive it first, then the endpoint is vacant: lockgate promote {ref} --to archived",

@@ -89,7 +89,7 @@ def _target(work: Work, model: str, to: int | None, environment: str) -> tuple[S
 def _needed_elsewhere(work: Work, model: str, stage: Stage) -> frozenset[VersionRef]:
     if stage is Stage.PRODUCTION:
         return frozenset()
-    return frozenset(row.ref for row in work.versions.in_stage(model, Stage.PRODUCTION))
+    return frozenset(work.versions.in_stage(model, Stage.PRODUCTION))
 
 
 def _named(

@@ -62,7 +62,7 @@ def test_a_stage_that_was_changed_past_us_is_found_and_our_own_goes_on_counting(
     found = {v.ref.version: v for v in status.of_model(ports, "fraud").versions}
     assert found[2].stage is Stage.PRODUCTION
     with ports.store.reading() as work:
-        assert [x.ref.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2]
+        assert [x.version for x in work.versions.in_stage("fraud", Stage.PRODUCTION)] == [2]
 
 
 @pytest.mark.parametrize(("holder", "seen"), [(1, "1"), (None, "")])

@@ -84,7 +84,7 @@ def test_a_stage_that_is_swapped_from_many_sides_holds_one_version(
         for _ in range(rounds(3, 30)):
             with store.writing(fraud) as work:
                 for other in work.versions.in_stage(fraud, Stage.PRODUCTION):
-                    work.versions.place(other.ref, Stage.ARCHIVED, T0, None)
+                    work.versions.place(other, Stage.ARCHIVED, T0, None)
                 work.versions.place(VersionRef(fraud, number % 2 + 1), Stage.PRODUCTION, later(hours=1), None)
 
     at_once(swap)

@@ -41,6 +41,8 @@ class PinnedArtifacts:
     def pin(self, location: str) -> Manifest:
         """As in the port. What is copied is what was hashed, whatever happens to the source meanwhile."""
         source = self._source(location)
+        if self.is_nothing(location):
+            raise _nothing_there(location, is_missing=True)
         try:
             self._blobs.prepare()
             self._sweep()
@@ -56,6 +58,22 @@ class PinnedArtifacts:
         except OSError as error:
             raise self._cannot_write(location, error) from error
         return manifest
+
+    def is_nothing(self, location: str) -> bool:
+        """As in the port: told of folders of this machine, and of what is no place that files are read from."""
+        try:
+            place = find(location, self._root)
+        except Unreadable:
+            return True
+        if not isinstance(place, Folder):
+            return False
+        try:
+            place.root.joinpath(*place.parts).lstat()
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False  # `pin` says what is wrong there
+        return False
 
     def check(self, location: str, pinned: Manifest) -> tuple[str, ...]:
         """As in the port."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import decision_of, request_of, who_columns
@@ -50,12 +50,8 @@ class SqlApprovals:
         self._write(request_id, decision)
 
     def latest(self, ref: VersionRef, stage: Stage) -> ApprovalRequest | None:
-        here = (
-            requests.c.model_id == self._names.key(ref.model),
-            requests.c.version == ref.version,
-            requests.c.stage == stage.value,
-        )
-        return next(iter(self._all(_rows().where(*here).order_by(*_NEWEST_FIRST).limit(1))), None)
+        here = {"model_id": self._names.key(ref.model), "version": ref.version, "stage": stage.value}
+        return next(iter(self._all(_LATEST, here)), None)
 
     def pending(self) -> Sequence[ApprovalRequest]:
         living = (PENDING, models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
@@ -65,8 +61,8 @@ class SqlApprovals:
         here = requests.c.model_id == self._names.key(model)
         return self._all(_rows().where(here).order_by(*_NEWEST_FIRST).limit(limit))
 
-    def _all(self, rows: Select[Any]) -> list[ApprovalRequest]:
-        found = self._connection.execute(rows).all()
+    def _all(self, rows: Select[Any], here: Mapping[str, Any] | None = None) -> list[ApprovalRequest]:
+        found = self._connection.execute(rows, here).all()
         if not found:
             return []
         answers: dict[str, list[Decision]] = defaultdict(list)
@@ -92,3 +88,16 @@ _NEWEST_FIRST = (requests.c.asked_at.desc(), requests.c.id.desc())
 
 def _rows() -> Select[Any]:
     return select(requests, models.c.name.label("model")).join(models, models.c.id == requests.c.model_id)
+
+
+# made once: making a statement takes longer than running it
+_LATEST = (
+    _rows()
+    .where(
+        requests.c.model_id == bindparam("model_id"),
+        requests.c.version == bindparam("version"),
+        requests.c.stage == bindparam("stage"),
+    )
+    .order_by(*_NEWEST_FIRST)
+    .limit(1)
+)

@@ -66,11 +66,12 @@ class SqlVersions:
         found = [*self._adopt(model), *self._stored(model)]
         return sorted({x.ref: x for x in found}.values(), key=lambda x: x.ref.version, reverse=True)
 
-    def in_stage(self, model: str, stage: Stage) -> Sequence[Lifecycle]:
-        adopted = [x for x in self._adopt_in(model, stage) if x.stage is stage]
+    def in_stage(self, model: str, stage: Stage) -> Sequence[VersionRef]:
+        adopted = {(x.entered, x.ref.version) for x in self._adopt_in(model, stage) if x.stage is stage}
+        here = {"of": self._names.key(model), "into": stage.value, "workspace": self._names.workspace, "name": model}
         # what was deleted past Lockgate is nobody's primary, and no alias may name it
-        stored = self._stored(model, versions.c.stage == stage.value, _there(self._names.workspace, model))
-        return sorted({x.ref: x for x in [*adopted, *stored]}.values(), key=lambda x: (x.entered, x.ref.version))
+        stored = {(row.entered, row.version) for row in self._connection.execute(_IN_STAGE, here)}
+        return [VersionRef(model, version) for _entered, version in sorted(adopted | stored)]
 
     def newest_in_stage(self, model: str, stage: Stage) -> int | None:
         return self._newest(model, [stage])[stage]
@@ -177,8 +178,8 @@ class SqlVersions:
         here = {"of": self._names.key(model), "workspace": self._names.workspace, "name": model, **_placed(stages)}
         return dict(zip(stages, self._connection.execute(_NEWEST, here).one(), strict=False))
 
-    def _stored(self, model: str, *also: ColumnElement[bool]) -> list[Lifecycle]:
-        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None), *also)
+    def _stored(self, model: str) -> list[Lifecycle]:
+        here = (versions.c.model_id == self._names.key(model), versions.c.deleted_at.is_(None))
         return [_lifecycle(model, row) for row in self._connection.execute(select(versions).where(*here))]
 
     def _get(self, ref: VersionRef) -> Lifecycle | None:
@@ -291,6 +292,12 @@ def _there(workspace: Any, model: Any) -> ColumnElement[bool]:
 # made once: making a statement takes longer than running it
 _THIS = and_(versions.c.model_id == bindparam("of"), versions.c.version == bindparam("number"))
 _ROW = select(versions).where(versions.c.model_id == bindparam("model_id"), versions.c.version == bindparam("version"))
+_IN_STAGE = select(versions.c.entered, versions.c.version).where(
+    versions.c.model_id == bindparam("of"),
+    versions.c.stage == bindparam("into"),
+    versions.c.deleted_at.is_(None),
+    _there(bindparam("workspace"), bindparam("name")),
+)
 # Of two stages at most: that many have a primary, and a version that moves leaves one and enters the other.
 _PLACES = ("first", "second")
 
