@@ -142,6 +142,18 @@ def test_a_folder_that_is_gone_has_all_its_files_missing(artifacts: PinnedArtifa
     assert artifacts.check(LOCATION, pinned) == tuple(f"missing {file.path}" for file in pinned.files)
 
 
+def test_only_what_is_certain_not_to_be_there_is_called_nothing(
+    artifacts: PinnedArtifacts, root: Path, source: Path
+) -> None:
+    (root / "file").write_text("a file is no folder, and pinning says so")
+
+    assert artifacts.is_nothing(str(root / "missing"))
+    assert artifacts.is_nothing("ftp://somewhere/else")
+    assert not artifacts.is_nothing(str(source))
+    assert not artifacts.is_nothing(str(root / "file" / "below"))
+    assert not artifacts.is_nothing("s3://bucket/missing")
+
+
 def test_a_missing_or_an_empty_folder_cannot_be_pinned(artifacts: PinnedArtifacts, root: Path, tmp_path: Path) -> None:
     (root / "empty" / "inside").mkdir(parents=True)
 
