@@ -24,8 +24,12 @@ from lockgate.domain.errors import BadInput, Unavailable
 LINES = 8
 PREPARED = 64  # light statements a connection keeps planned; any other is planned each time, with its values in view
 _ANSWER_SECONDS = 60.0
-# machine code takes forty milliseconds to make, for statements that take one
-_SETTINGS = b"SET jit = off; SET default_transaction_read_only = on"
+# machine code takes forty milliseconds to make, for statements that take one; and remembering what was found for a row
+# costs more than finding it, when no row comes twice. Old servers do not know both names
+_SETTINGS = (
+    b"SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('jit', 'enable_memoize'); "
+    b"SET default_transaction_read_only = on"
+)
 _ROWS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
