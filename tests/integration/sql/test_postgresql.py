@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -129,6 +130,28 @@ def test_a_session_that_the_server_ended_is_replaced_unnoticed(store: SqlStore, 
 
     with store.writing(None) as work:
         work.record.write(entry("kept", ""))
+
+
+@on_postgresql
+def test_a_connection_is_asked_whether_it_stands_after_a_rest_and_not_before_each_use(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[object]()
+    plain = store.engine.dialect.do_ping
+
+    def ask(driver: Any) -> bool:
+        asked.append(driver)
+        return plain(driver)
+
+    monkeypatch.setattr(store.engine.dialect, "do_ping", ask)
+    for _ in range(3):
+        with store.writing(None) as work:
+            work.record.write(entry("kept", ""))
+    assert asked == []
+    monkeypatch.setattr(engines, "RESTED_SECONDS", 0)
+    with store.writing(None) as work:
+        work.record.write(entry("kept", ""))
+    assert len(asked) == 1
 
 
 @on_postgresql

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import select
 import sqlite3
 import time
 from contextlib import closing
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, NoSuchModuleError
 
 from lockgate.adapters.sql.dialects import BEGIN, READING, WRITING
 from lockgate.domain.errors import BadInput, Unavailable
@@ -19,6 +21,8 @@ from lockgate.domain.errors import BadInput, Unavailable
 BUSY_SECONDS = 20
 IDLE_SECONDS = 60
 CONNECT_SECONDS = 5
+RESTED_SECONDS = 5
+_RESTS_SINCE = "lockgate_rests_since"
 FORMS = (
     "Write sqlite:///PATH (four slashes for an absolute path) or postgresql://USER:PASSWORD@HOST:PORT/NAME; "
     "in a password %40 stands for @ and %2F for /."
@@ -69,12 +73,41 @@ def _postgresql(url: URL) -> Engine:
     told = connecting(url)
     try:
         engine = create_engine(
-            url, pool_size=5, max_overflow=15, pool_timeout=BUSY_SECONDS, pool_pre_ping=True, connect_args=told
+            url, pool_size=5, max_overflow=15, pool_timeout=BUSY_SECONDS, pool_use_lifo=True, connect_args=told
         )
     except ModuleNotFoundError as e:
         raise Unavailable(f"PostgreSQL needs a driver: {e}.", hint="pip install 'psycopg[binary]'") from e
     event.listen(engine, "connect", with_limits)
+    _ask_those_that_rested(engine)
     return engine
+
+
+def _ask_those_that_rested(engine: Engine) -> None:
+    """Ask a connection whether it still stands before it is used, when it rested for a while or somebody ended it.
+
+    One that does not is replaced, and all others of its age with it.
+    """
+
+    def rests(_driver: object, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    def is_taken(driver: Any, record: Any, _proxy: object) -> None:
+        rested = time.monotonic() - record.info.get(_RESTS_SINCE, math.inf)
+        try:
+            if rested >= RESTED_SECONDS or _has_something_to_say(driver):
+                engine.dialect.do_ping(driver)
+        except engine.dialect.loaded_dbapi.Error as gone:
+            raise InvalidatePoolError("the connection is gone") from gone
+
+    event.listen(engine, "checkin", rests)
+    event.listen(engine, "checkout", is_taken)
+
+
+def _has_something_to_say(driver: Any) -> bool:
+    """Whether the server sent anything unasked: mostly that it ends the connection. Costs no way to the server."""
+    ear = select.poll()
+    ear.register(driver.fileno(), select.POLLIN)
+    return bool(ear.poll(0))
 
 
 def connecting(url: URL) -> dict[str, Any]:
