@@ -170,6 +170,23 @@ def test_a_call_through_an_opened_router_is_on_the_record_as_its_callers(running
     assert entry["detail"] == {"router": "mcp", "asked": "POST /api/3.0/mlflow/mcp-servers"}
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "told"),
+    [
+        ("POST", "webhooks", {"name": "h", "url": "https://example.org", "events": [{"entity": "X", "action": "Y"}]}),
+        ("POST", "webhooks", {"name": "h", "url": "https://example.org", "events": "x"}),
+        ("PATCH", "webhooks/none", {"events": [{"entity": "X", "action": "Y"}]}),
+        ("GET", "registered-models/search?max_results=1.0", None),
+        ("GET", "model-versions/search?max_results=1e2", None),
+        ("GET", "registered-models/get", ["x"]),
+    ],
+)
+def test_what_mlflows_code_stumbles_over_is_told_as_json_and_not_to_be_repeated(ask, method, target, told):
+    status, answer = ask(method, f"/api/2.0/mlflow/{target}", told)
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert answer["message"]
+
+
 def test_graphql_answers_queries_and_changes_nothing(ask):
     ask("POST", ROUTE, {"name": "asked"})
     ask("POST", "/api/2.0/mlflow/model-versions/create", {"name": "asked", "source": "s3://bucket/x"})

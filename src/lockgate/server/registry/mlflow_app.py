@@ -10,7 +10,7 @@ from mlflow.server import app as flask_app
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import app
 
-from lockgate.server.registry import graphql, sources
+from lockgate.server.registry import graphql, sources, stumbles
 from lockgate.server.registry.environment import ARTIFACT_ROOT
 
 # MLflow gives its loggers handlers of their own; in our process every line goes the way of ours
@@ -29,6 +29,7 @@ def load(database: str, *, assistant: bool = False) -> Any:
         backend_store_uri=database, registry_store_uri=database, default_artifact_root=ARTIFACT_ROOT
     )
     graphql.close_mutations(flask_app)
+    stumbles.explain(flask_app)
     sources.read_less()
     if assistant:
         asyncio.run(_tidy())

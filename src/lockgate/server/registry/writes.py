@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.server import app as flask_app
 from mlflow.server import handlers
 
 from lockgate.server.registry.reads import PREFIXES
+from lockgate.server.registry.stumbles import problem_of
 from lockgate.server.replies import Scope
 
 _BENEATH: Mapping[tuple[str, str], Callable[[], Any]] = {
@@ -94,4 +96,5 @@ def write(handler: Callable[[], Any], scope: Scope, body: bytes) -> tuple[int, s
         raise
     except Exception as unforeseen:
         log.exception("%s %s", scope["method"], scope["path"])
-        raise MlflowException("The server could not make sense of this request.") from unforeseen
+        told = problem_of(unforeseen)
+        raise MlflowException(told.message, ErrorCode.Value(told.code)) from unforeseen
