@@ -209,7 +209,10 @@ def test_what_is_copied_into_a_command_is_not_broken_in_two(
     assert f"  of {SENT}, and of 1 before it: it answered 500. Its answer began: no disk\n" in shown
 
 
-def test_a_cell_of_several_lines_is_as_wide_as_the_longest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cell_of_several_lines_is_as_wide_as_the_longest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     name = "a-model-with-a-rather-long-name-for-a-table-in-a-terminal"
     show.table(("model", "serves", "pending approvals"), [(name, "production: 1 (serving)\nstaging: 1 (vacant)", None)])
     assert name in capsys.readouterr().out
