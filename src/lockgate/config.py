@@ -29,6 +29,8 @@ OPTIONS = frozenset(
 )
 # in an address, and as an option after it: postgresql://me:secret@host/name?password=secret
 _PASSWORDS = re.compile(r"(?P<before>[\w+]+://[^\s:@/]*:)[^\s@]*(?=@)|(?P<option>[?&](?:ssl)?password=)[^\s&]*")
+# how MLflow's users write that it is a PostgreSQL, and others; the driver is ours to choose
+_POSTGRESQL = re.compile(r"(postgresql\+psycopg2?|postgres(\+psycopg2?)?)(?=://)")
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -78,6 +80,12 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("database", mode="after")
+    @classmethod
+    def _plain(cls, uri: str) -> str:
+        found = _POSTGRESQL.match(uri)
+        return f"postgresql{uri[found.end() :]}" if found else uri
 
     @field_validator("artifacts", mode="after")
     @classmethod

@@ -61,7 +61,10 @@ def test_an_adopted_file_keeps_its_journal_mode_and_its_permissions(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "uri",
-    ["nonsense", "mysql://a/b", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "postgresql+odd://a/b"],
+    [
+        *("nonsense", "mysql://a/b", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true"),
+        *("postgresql+odd://a/b", "postgresql+asyncpg://a/b", "sqlite+aiosqlite:///a"),
+    ],
 )
 def test_what_is_no_database_of_ours_is_told_with_the_forms_that_are(uri: str) -> None:
     with pytest.raises(BadInput) as told:

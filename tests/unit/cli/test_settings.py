@@ -111,3 +111,9 @@ def test_the_settings_that_are_said_to_be_options_are_the_ones_that_up_has() -> 
 )
 def test_a_password_in_an_address_is_not_shown(told: str, shown: str) -> None:
     assert without_passwords(told) == shown
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "postgresql+psycopg2", "postgresql+psycopg", "postgres"])
+def test_however_a_postgresql_is_written_it_is_taken_with_our_driver(kind: str) -> None:
+    database = load({"database": f"{kind}://me:s%40crt@db.example:5433/mlflow?sslmode=require"}).database
+    assert database == "postgresql://me:s%40crt@db.example:5433/mlflow?sslmode=require"

@@ -47,7 +47,7 @@ def read_address(uri: str) -> URL:
         # where its password begins and ends is what could not be read
         raise BadInput("What --database (or LOCKGATE_DATABASE) says is no database URI.", hint=FORMS) from None
     with contextlib.suppress(NoSuchModuleError):
-        if url.get_backend_name() in ("sqlite", "postgresql") and url.get_dialect():
+        if (url.get_backend_name(), url.get_dialect().driver) in (("sqlite", "pysqlite"), ("postgresql", "psycopg")):
             return url
     raise BadInput(f"Lockgate does not speak to {url.drivername!r} databases.", hint=FORMS)
 
