@@ -138,11 +138,20 @@ class Side:
         return self._plain(member)
 
 
-class Pair:
-    """Both sides."""
+@dataclass(frozen=True)
+class Databases:
+    """Their kind, and where each side's own is; a side without a URI has a new file in its folder."""
 
-    def __init__(self, stock: Side, ours: Side) -> None:
-        self.stock, self.ours = stock, ours
+    kind: str
+    stock: str | None = None
+    ours: str | None = None
+
+
+class Pair:
+    """Both sides; `kind` is what both have for a database."""
+
+    def __init__(self, kind: str, stock: Side, ours: Side) -> None:
+        self.kind, self.stock, self.ours = kind, stock, ours
         self._threads = ThreadPoolExecutor(2)
 
     def ask(self, request: Request) -> tuple[Answer, Answer]:
@@ -175,13 +184,14 @@ class Pair:
 
 
 @contextlib.contextmanager
-def pair(folder: Path) -> Iterator[Pair]:
+def pair(folder: Path, databases: Databases) -> Iterator[Pair]:
     """Both servers, with one run that has one artifact; stopped at the end of the block."""
-    stock = _stock(folder / "stock")
+    stock = _stock(folder / "stock", databases.stock)
+    told = {"LOCKGATE_DATABASE": databases.ours} if databases.ours else {}
     try:
-        with server(folder / "ours", policy=OBSERVE) as ours:
+        with server(folder / "ours", policy=OBSERVE, more=told) as ours:
             until_answers(stock, "/health")
-            both = Pair(Side(stock.url), Side(ours.url))
+            both = Pair(databases.kind, Side(stock.url), Side(ours.url))
             try:
                 for side in (both.stock, both.ours):
                     _make_run(side)
@@ -205,14 +215,14 @@ def _post(route: str, told: dict[str, Any]) -> Request:
     return Request("POST", f"/api/2.0/mlflow/{route}", "", body, (("Content-Type", "application/json"),))
 
 
-def _stock(folder: Path) -> Running:
+def _stock(folder: Path, database: str | None) -> Running:
     folder.mkdir(parents=True)
     port, log = free_port(), folder / "server.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LOCKGATE_"))}
     more = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     told = [
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *("--backend-store-uri", database or f"sqlite:///{folder / 'mlflow.db'}"),
         *("--artifacts-destination", str(folder / "artifacts")),
     ]
     with log.open("wb") as out:

@@ -180,6 +180,27 @@ def test_what_the_database_refuses_is_told_without_its_statement(store):
     assert not any(word in refused.value.message for word in ("SQL:", "INSERT", "secret", "parameters"))
 
 
+TOO_LONG = "x" * 6_000
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda s, name: s.update_registered_model(name, TOO_LONG),
+        lambda s, name: s.set_registered_model_tag(name, RegisteredModelTag("team", TOO_LONG)),
+        lambda s, name: s.create_model_version(name, "s3://bucket/x", description=TOO_LONG),
+        lambda s, name: s.update_model_version(name, 1, TOO_LONG),
+        lambda s, name: s.update_model_version("fraud", 2, TOO_LONG),
+    ],
+)
+def test_what_is_not_there_is_told_before_what_the_database_refuses(store, write):
+    store.create_registered_model("fraud")
+    with pytest.raises(MlflowException) as refused:
+        write(store, "nobody")
+    assert refused.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
 def test_a_version_is_of_who_registered_it_and_a_copy_keeps_that(store, callers):
     store.create_registered_model("fraud")
     store.create_registered_model("theft")

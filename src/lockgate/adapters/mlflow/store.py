@@ -33,6 +33,7 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
@@ -107,7 +108,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.model_described(work, self._change(name), description)
             return rows.model(name)
 
-        return self._write(name, "update model", describe)
+        with self._there_first(name):
+            return self._write(name, "update model", describe)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model that nothing serves; its history and record go along."""
@@ -151,7 +153,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
                 raise no_model(name)
             registry.tagged(work, self._change(name), tag.key, tag.value)
 
-        self._write(name, f"set model tag {tag.key}", put)
+        with self._there_first(name):
+            self._write(name, f"set model tag {tag.key}", put)
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Delete a model's tag, unless it is reserved."""
@@ -212,7 +215,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             )
             return made
 
-        made = self._write(name, "create version", create)
+        with self._there_first(name):
+            made = self._write(name, "create version", create)
         if registry.APPROVAL_REQUEST in told:
             self._act(VersionRef(name, int(made.version)), registry.APPROVAL_REQUEST, told[registry.APPROVAL_REQUEST])
             return self.get_model_version(name, made.version)
@@ -229,7 +233,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.version_described(work, self._change(name), number, description)
             return rows.version(name, number)
 
-        return self._write(name, "update version", describe)
+        with self._there_first(name, number):
+            return self._write(name, "update version", describe)
 
     def delete_model_version(self, name: str, version: Any) -> None:
         """Delete a version that no endpoint holds and no promotion moves."""
@@ -261,7 +266,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
                 raise no_version(name, number)
             registry.tagged(work, self._change(name), tag.key, tag.value, number)
 
-        self._write(name, f"set version tag {tag.key}", put)
+        with self._there_first(name, number):
+            self._write(name, f"set version tag {tag.key}", put)
 
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Delete a version's tag, unless it is reserved."""
@@ -385,6 +391,19 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     def _write(self, name: str, action: str, body: Callable[[Work, Rows], T], *others: str) -> T:
         return self._changes.run((name, *others), action, body)
+
+    @contextmanager
+    def _there_first(self, name: str, number: int | None = None) -> Iterator[None]:
+        """Where the database refuses a value, say that the model or version is not there, if that is so.
+
+        PostgreSQL judges the values of a statement before it looks for the row.
+        """
+        try:
+            yield
+        except MlflowException as refused:
+            if isinstance(refused.__cause__, DataError):
+                self.get_registered_model(name) if number is None else self.get_model_version(name, number)
+            raise
 
     @contextmanager
     def _recorded(self, action: str) -> Iterator[None]:
