@@ -30,7 +30,7 @@ test-long: venv  ## all tests, each property with its full number of rounds
 
 bench: bench-registry bench-growth  ## every benchmark: half an hour
 
-bench-registry: venv  ## the registry beside stock MLflow's, a quarter of an hour; ROUNDS=3, ARGS=--quick
+bench-registry: venv  ## the registry beside stock MLflow's, twenty minutes; ROUNDS=3, ARGS=--quick
 	$(BIN)/python -m benchmarks.registry $(ARGS)
 
 bench-growth: venv  ## what each operation costs at 10, 1,000 and 100,000 versions; ARGS=--quick

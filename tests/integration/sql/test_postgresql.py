@@ -18,13 +18,15 @@ from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.errors import BadInput, Unavailable
 from tests.contracts.makers import Parser, entry
 from tests.databases.backends import Database, on_postgresql
-from tests.databases.server import PASSWORD, Server, server
+from tests.databases.server import PASSWORD, USER, Server, server
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
-    """A server that these tests may stop."""
+    """A server that these tests may stop, and that keeps what it has committed, which the others of a run need not."""
     with server() as made:
+        with psycopg.connect(made.uri(), autocommit=True) as connection:
+            connection.execute(f"ALTER ROLE {USER} SET synchronous_commit = on")
         yield made
 
 
