@@ -15,6 +15,7 @@ from lockgate.domain.errors import Unavailable
 
 # words that a query must repeat as they stand: an index over a part of the rows is used for no other condition
 LIVE = "current_stage != 'Deleted_Internal'"
+NUMBERED = "version > 0"  # as every version is
 
 _DEFINITIONS: Mapping[str, str] = {
     # a version's aliases, where a model has thousands
@@ -22,9 +23,10 @@ _DEFINITIONS: Mapping[str, str] = {
     # the newest version of each stage
     "lockgate_versions_by_stage": "model_versions (workspace, name, current_stage, version)",
     # the pages of a search in MLflow's default order, over all models and within one. A deletion is an update, so
-    # without the condition the deleted ones would lie in front of everything that is left
+    # without the condition the deleted ones would lie in front of everything that is left. Only a search over all
+    # models says the second condition: within one that has nearly all versions, PostgreSQL would take this index too
     "lockgate_versions_by_update": (
-        f"model_versions (workspace, last_updated_time DESC, name, version DESC) WHERE {LIVE}"
+        f"model_versions (workspace, last_updated_time DESC, name, version DESC) WHERE {LIVE} AND {NUMBERED}"
     ),
     "lockgate_versions_of_model_by_update": (
         f"model_versions (workspace, name, last_updated_time DESC, version DESC) WHERE {LIVE}"
@@ -34,6 +36,11 @@ _DEFINITIONS: Mapping[str, str] = {
     "lockgate_versions_by_run": "model_versions (run_id, workspace)",
     # MLflow's list of models, newest change first
     "lockgate_models_by_update": "registered_models (workspace, last_updated_time, name)",
+}
+_OTHERWISE_ON_POSTGRESQL: Mapping[str, str] = {
+    # beginning as the primary key does, it would do as well for finding one version until the rows have been counted;
+    # SQLite, which counts none, reads it from end to end when it begins with anything else
+    "lockgate_versions_by_stage": "model_versions (current_stage, workspace, name, version)",
 }
 INDEXES: tuple[str, ...] = tuple(_DEFINITIONS)
 
@@ -107,8 +114,9 @@ def _missing(connection: Connection) -> tuple[str, ...]:
 
 
 def _build(connection: Connection, names: Sequence[str], statement: str) -> tuple[str, ...]:
+    definitions = _DEFINITIONS if is_sqlite(connection) else {**_DEFINITIONS, **_OTHERWISE_ON_POSTGRESQL}
     for name in names:
-        connection.exec_driver_sql(statement.format(name, _DEFINITIONS[name]))
+        connection.exec_driver_sql(statement.format(name, definitions[name]))
     return tuple(names)
 
 

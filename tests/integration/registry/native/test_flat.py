@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Any
 
@@ -145,23 +146,61 @@ def test_no_read_walks_through_a_table(sizes: tuple[Database, Database]) -> None
 
 
 @on_postgresql
-def test_postgresql_reads_no_table_from_end_to_end(sizes: tuple[Database, Database]) -> None:
+def test_postgresql_reads_no_table_from_end_to_end_and_few_more_pages_of_a_large_registry(
+    sizes: tuple[Database, Database],
+) -> None:
     reads = RegistryReads(sqlite=False)
-    with sizes[1].engine.connect() as connection:
-        for table in (mlflow.model_versions, mlflow.registered_models, mlflow.model_version_tags):
-            connection.exec_driver_sql(f"ANALYZE {table.name}")
-        connection.commit()
-        driver: Any = connection.connection.driver_connection
-        walks = {what: found for what, ask in QUERIES.items() if (found := _walks(driver, next(ask(reads))))}
+    walks: dict[str, list[str]] = {}
+    pages: list[dict[str, int]] = []
+    for each in sizes:
+        with each.engine.connect() as connection:
+            connection.exec_driver_sql("ANALYZE")
+            connection.commit()
+            driver: Any = connection.connection.driver_connection
+            for ask in QUERIES.values():  # the first time the catalogue is read, and rows are marked as seen
+                _explained(driver, next(ask(reads)), "ANALYZE, BUFFERS")
+            pages.append({what: _pages(driver, next(ask(reads))) for what, ask in QUERIES.items()})
+            walks = {what: found for what, ask in QUERIES.items() if (found := _walks(driver, next(ask(reads))))}
 
     assert walks == {}
+    few, many = pages
+    # an index of two thousand rows is a page deeper than one of ten, and one that is walked has ten times the pages
+    assert {what: (few[what], many[what]) for what in QUERIES if many[what] > 3 * few[what] + 60} == {}
+
+
+@on_postgresql
+def test_the_pages_of_a_model_that_has_nearly_all_versions_are_not_looked_for_among_all(backend: Backend) -> None:
+    database = backend.fresh()
+    _fill(database.engine, 20)
+    with database.engine.begin() as connection:
+        more = "INSERT INTO model_versions (workspace, name, version, last_updated_time, current_stage) "
+        connection.exec_driver_sql(f"{more} SELECT 'default', 'fraud', n, n, 'None' FROM generate_series(100, 20000) n")
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE model_versions")
+        connection.commit()
+        driver: Any = connection.connection.driver_connection
+        for after in (None, (15_000, "fraud", 15_000)):
+            asked = next(RegistryReads(sqlite=False).search_versions("default", _search(FRAUD, after=after)))
+            plan = "\n".join(_explained(driver, asked, ""))
+            assert "lockgate_versions_of_model_by_update" in plan
+            assert "lockgate_versions_by_update" not in plan
 
 
 def _walks(driver: Any, query: Query) -> list[str]:
+    large = ("on model_versions", "on registered_models", "on model_version_tags")
+    told = _explained(driver, query, "")
+    return [line for line in told if "Seq Scan" in line and any(table in line for table in large)]
+
+
+def _pages(driver: Any, query: Query) -> int:
+    """How many pages of 8 KiB PostgreSQL looks at to answer."""
+    whole = next(line for line in _explained(driver, query, "ANALYZE, BUFFERS") if "Buffers: shared" in line)
+    return sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", whole))
+
+
+def _explained(driver: Any, query: Query, how: str) -> list[str]:
     import psycopg
 
-    cursor = psycopg.RawCursor(driver)
     values = [query.values[name] for name in query.statement.names]
-    told = cursor.execute(f"EXPLAIN {query.statement.sql}".encode(), values).fetchall()
-    large = ("on model_versions", "on registered_models", "on model_version_tags")
-    return [line for (line,) in told if "Seq Scan" in line and any(table in line for table in large)]
+    told = psycopg.RawCursor(driver).execute(f"EXPLAIN ({how or 'COSTS'}) {query.statement.sql}".encode(), values)
+    return [line for (line,) in told.fetchall()]

@@ -41,6 +41,7 @@ from lockgate.domain.search import NUMBERS, By, Compare, Condition, Either, Ever
 Kind = Literal["models", "versions"]
 _IS_PROMPT: ColumnElement[str] = literal_column(f"'{mlflow.IS_PROMPT}'")
 _TRUE: ColumnElement[str] = literal_column("'true'")
+_NOUGHT: ColumnElement[int] = literal_column("0")  # as it stands in the index on all versions
 _ONE: ColumnElement[int] = literal_column("1")
 _LIMIT = bindparam("size", type_=Integer)
 _OFFSET = bindparam("offset", type_=BigInteger)
@@ -115,11 +116,13 @@ class _Builder:
         self._row: Table = mlflow.model_versions if shape.kind == "versions" else mlflow.registered_models
         self._key = ["name", "version"] if shape.kind == "versions" else ["name"]
         named = _pinned(shape.condition)
+        self._is_named = "name" in named
         # within one model its name orders nothing, and an index on the rest is read from its end to its beginning
-        self._order = [by for by in shape.order if not ("name" in named and by.field == "name")]
+        self._order = [by for by in shape.order if not (self._is_named and by.field == "name")]
         self._places = {by.field: place for place, by in enumerate(shape.order)}
-        # SQLite keeps no statistics of MLflow's tables and would rather walk all rows in order than sort the few
-        self._sorts = words.sqlite and bool(named & {"run_id", "aliases", "names"})
+        # SQLite keeps no statistics of MLflow's tables and would rather walk all rows in order than sort the few; and
+        # PostgreSQL's do not say that an alias is one version's
+        self._sorts = bool(named & ({"run_id", "aliases", "names"} if words.sqlite else {"aliases"}))
 
     def query(self) -> Select[Any]:
         page = self._page()
@@ -153,6 +156,8 @@ class _Builder:
             where.append(self._condition(self._shape.condition))
         if self._shape.kind == "versions":
             where.append(self._row.c.current_stage != DELETED)
+            if not (self._is_named or self._sorts):
+                where.append(self._row.c.version > _NOUGHT)
         if not self._shape.prompts:
             where.append(self._no_prompt())
         order = [_sorted(self._sorting(by), by) for by in self._order]
@@ -160,8 +165,9 @@ class _Builder:
 
     def _sorting(self, by: By) -> ColumnElement[Any]:
         column: ColumnElement[Any] = self._row.c[_column(by.field)]
-        # `+column` has no index
-        return UnaryExpression(column, operator=custom_op("+")) if self._sorts else column
+        # `+column` has no index; PostgreSQL knows it of numbers
+        is_bare = not self._sorts or not (self._words.sqlite or by.field in NUMBERS)
+        return column if is_bare else UnaryExpression(column, operator=custom_op("+"))
 
     # --- paging -----------------------------------------------------------------------------------------------------
 
