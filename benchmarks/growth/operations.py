@@ -60,7 +60,7 @@ def _read(path: str, key: str = "", least: int = 0, **query: Any) -> Callable[[T
 
 
 def _second_page(path: str, key: str, **query: Any) -> Callable[[Target, int], Steps]:
-    """A page whose token the page before it gave; small registries have but one."""
+    """A page whose token the page before it gave; it is full when there are twice as many rows as a page has."""
 
     def steps(of: Target, number: int) -> Steps:
         told = {name: _filled(value, of, number) for name, value in query.items()}
@@ -156,8 +156,8 @@ ONE_MODEL = (
         _read("model-versions/search", "model_versions", 10, filter="name='{model}'", max_results=10),
     ),
     Operation(
-        "search versions by name, the next 10",
-        _second_page("model-versions/search", "model_versions", filter="name='{model}'", max_results=10),
+        "search versions by name, the next 5",
+        _second_page("model-versions/search", "model_versions", filter="name='{model}'", max_results=5),
     ),
     Operation("set model tag", _SET_MODEL_TAG),
     Operation(
@@ -192,7 +192,7 @@ ONE_MODEL = (
 ALL_MODELS = (
     Operation("search models, 10 of them", _read("registered-models/search", "registered_models", 10, max_results=10)),
     Operation(
-        "search models, the next 10", _second_page("registered-models/search", "registered_models", max_results=10)
+        "search models, the next 5", _second_page("registered-models/search", "registered_models", max_results=5)
     ),
     Operation(
         "search models by name",
