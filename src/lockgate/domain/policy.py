@@ -21,13 +21,33 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Team:
+    """Of these people `approvals` must agree: those who have the role, or those who are named."""
+
+    role: str = ""
+    people: tuple[str, ...] = ()
+    approvals: int = 1
+
+    def __str__(self) -> str:
+        return f"the role {self.role}" if self.role else " or ".join(self.people)
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """How many people must agree, in which roles, and whether the requester may be one of them."""
+    """How many people must agree, in which roles, and whether the requester may be one of them.
+
+    Of each team so many must agree as it says, and nobody speaks for two teams. A yes counts for `expires`, a request
+    may be answered for `request_expires` (None: without end). `comment_required`: a yes says why.
+    """
 
     approvals: int = 1
     roles: tuple[str, ...] = ()
     not_the_requester: bool = True
     level: Level | None = None
+    teams: tuple[Team, ...] = ()
+    expires: timedelta | None = None
+    request_expires: timedelta | None = None
+    comment_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
