@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from lockgate.cli import options, outcome, show
 
 if TYPE_CHECKING:
     from lockgate.wire.shapes import AuditEntry
+
+
+_LONGEST = 60
 
 
 @click.group(short_help="Read the record of everything that happened; verify it.")
@@ -59,5 +63,13 @@ def verify(url: str | None, user: str | None, as_json: bool) -> None:
 
 def _about(entry: AuditEntry) -> str:
     ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
-    moved = f"{entry.before} → {entry.after}" if entry.before and entry.after else entry.after or entry.before
+    moved = " → ".join(told for told in (_told(entry.before), _told(entry.after)) if told)
     return f"{ref}: {moved}" if ref and moved else ref or moved
+
+
+def _told(value: Any) -> str:
+    """What was so, on one line: its beginning where it is long."""
+    if value in (None, ""):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

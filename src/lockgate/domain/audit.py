@@ -10,47 +10,87 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from lockgate.domain.canonical import Plain, canonical, digest, digest_of
 from lockgate.domain.errors import BadInput
-from lockgate.domain.identity import Who
+from lockgate.domain.identity import PERSON, Who
 
-FORMAT = 1
+FORMAT = 2
+"""Of the entries written now. Those of format 1 (`from`, `to`, `why`, and no more of the caller than a name and a door)
+go on verifying as they are."""
 BEGINNING = "sha256:" + "0" * 64
 SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened: action, model and version it is about, from, to, who, when and why. `detail` has no floats."""
+    """What happened: action, who, when, the model and version it is about, what was so before and after it, and why.
+
+    `before` and `after` are a text where one thing changed, and a map where several did; None where there was nothing,
+    and "" where nothing of the kind changes. Neither they nor `detail` hold a float or a secret.
+    """
 
     action: str
     who: Who
     at: datetime
     model: str = ""
     version: int | None = None
-    before: str = ""
-    after: str = ""
+    before: Plain = ""
+    after: Plain = ""
     why: str = ""
     detail: Mapping[str, Plain] | None = None
 
     def as_plain(self, chain: str, number: int, previous: str) -> dict[str, Plain]:
         """The canonical map that is hashed and stored."""
+        who = self.who
         return {
             "format": FORMAT,
             "chain": chain,
             "number": number,
             "previous": previous,
             "at": self.at.isoformat(timespec="microseconds"),
-            "who": {"name": self.who.name, "verified": self.who.verified, "via": self.who.via},
+            "who": {
+                "name": who.name,
+                "verified": who.verified,
+                "via": who.via,
+                "kind": who.kind,
+                "address": who.address,
+                "request": who.request,
+            },
             "action": self.action,
             "model": self.model,
             "version": self.version,
-            "from": self.before,
-            "to": self.after,
-            "why": self.why,
+            "before": self.before,
+            "after": self.after,
+            "reason": self.why,
             "detail": dict(self.detail or {}),
         }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
+        """The entry that such a map tells, of any format that was ever written. Raises KeyError or ValueError."""
+        first = plain["format"] == 1
+        before, after, why = ("from", "to", "why") if first else ("before", "after", "reason")
+        who = plain["who"]
+        return cls(
+            action=plain["action"],
+            who=Who(
+                who["name"],
+                who["verified"],
+                who["via"],
+                kind=who.get("kind", PERSON),
+                address=who.get("address", ""),
+                request=who.get("request", ""),
+            ),
+            at=datetime.fromisoformat(plain["at"]),
+            model=plain["model"],
+            version=plain["version"],
+            before=plain[before],
+            after=plain[after],
+            why=plain[why],
+            detail=plain["detail"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput
 
 ALL = "*"
@@ -197,14 +198,14 @@ def _split(event: str) -> tuple[str, str, str]:
 
 
 def _data_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    version = entry["version"]
+    told = Entry.from_plain(entry)
     return {
-        "name": entry["model"],
+        "name": told.model,
         # text, as in all of MLflow's payloads
-        "version": None if version is None else str(version),
-        "from": entry["from"],
-        "to": entry["to"],
-        "why": entry["why"],
+        "version": None if told.version is None else str(told.version),
+        "from": told.before,
+        "to": told.after,
+        "why": told.why,
         "who": entry["who"],
         "detail": entry["detail"],
         "entry": {"chain": entry["chain"], "number": entry["number"], "at": entry["at"]},

@@ -18,11 +18,17 @@ VALIDATION_OVER = frozenset({"passed", "failed", "error"})
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A caller. `verified` is False where the name is only a claim; `via` is the door: api, sdk, cli, mlflow…"""
+    """A caller. `verified` is False where the name is only a claim; `via` is the door: api, sdk, cli, mlflow…
+
+    `kind` is person or service; `address` and `request` are from where and in which request, where that is told.
+    """
 
     name: str
     verified: bool = False
     via: str = "api"
+    kind: str = "person"
+    address: str = ""
+    request: str = ""
 
     def __str__(self) -> str:
         return self.name if self.verified else f"{self.name} (unverified)"
@@ -360,7 +366,10 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One entry of the record in its place. `text` is the canonical JSON whose SHA-256 is `hash`."""
+    """One entry of the record in its place. `text` is the canonical JSON whose SHA-256 is `hash`.
+
+    `before` and `after` are a text, a map where several things changed, or None where there was nothing.
+    """
 
     hash: str
     chain: str
@@ -371,8 +380,8 @@ class AuditEntry:
     action: str
     model: str
     version: int | None
-    before: str
-    after: str
+    before: Any
+    after: Any
     why: str
     detail: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""

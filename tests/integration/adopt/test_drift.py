@@ -186,7 +186,7 @@ def test_a_difference_goes_on_the_record_once_until_it_ends(database: Adoptable,
         entries = work.record.read(model="fraud", limit=10)
     assert [entry.plain["action"] for entry in entries] == ["drift:found", "drift:ended", "drift:found"]
     newest = entries[0].plain
-    assert (newest["from"], newest["to"], newest["version"]) == ("Production", "Archived", 2)
+    assert (newest["before"], newest["after"], newest["version"]) == ("Production", "Archived", 2)
     with ports.store.reading() as work:
         assert work.record.verify()[1] == []
 
@@ -196,7 +196,7 @@ def test_what_disagreed_before_lockgate_came_is_said_to_have(database: Adoptable
         (entry,) = work.record.read(action="drift:found")
 
     assert entry.plain["model"] == "wrong"
-    assert "found when Lockgate adopted the database" in str(entry.plain["why"])
+    assert "found when Lockgate adopted the database" in str(entry.plain["reason"])
     assert drift.note(ports).found == ()
 
 
@@ -280,7 +280,7 @@ def test_a_promotion_into_a_stage_takes_out_of_it_what_nobody_here_let_in(databa
     assert of_fraud(ports) == []
     with ports.store.reading() as work:
         mended = work.record.read(model="fraud", action="drift:mended")
-    assert sorted((e.plain["version"], e.plain["from"], e.plain["to"]) for e in mended) == [
+    assert sorted((e.plain["version"], e.plain["before"], e.plain["after"]) for e in mended) == [
         (1, "Production", "Archived"),
         (4, "Production", "None"),
     ]
@@ -301,7 +301,7 @@ def test_a_deletion_is_accepted_by_a_person_for_a_reason(database: Adoptable, po
     assert [each.model for each in drift.look_everywhere(ports)] == ["wrong"]
     with ports.store.reading() as work:
         accepted = work.record.read(action="drift:accepted")
-    assert [(e.plain["model"], e.plain["version"], e.plain["why"]) for e in accepted] == [
+    assert [(e.plain["model"], e.plain["version"], e.plain["reason"]) for e in accepted] == [
         ("twins", None, "nobody needs it"),
         ("fraud", 2, "it was a mistake"),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lockgate.domain.approvals import RequestState
+from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import ANONYMOUS, Who
 from lockgate.domain.stages import Stage
@@ -178,7 +179,7 @@ def test_the_tags_of_a_script_are_the_same_acts(world: Make) -> None:
     with here.records("version:pinned", "approval:requested"):
         approve.tag_request(here.ports, first, json.dumps(asked), NOBODY)
     entry = here.recorded("approval:requested")[0].plain
-    assert entry["who"] == {"name": "dora", "verified": False, "via": "mlflow"}
+    assert Entry.from_plain(entry).who == Who("dora", via="mlflow")
     with pytest.raises(Forbidden):
         approve.tag_request(here.ports, first, json.dumps({"status": "approved", "approved_by": "dora"}), NOBODY)
     with here.records("approval:approved"):

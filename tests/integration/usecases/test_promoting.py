@@ -8,6 +8,7 @@ from threading import Barrier, Thread
 
 import pytest
 
+from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
 from lockgate.domain.identity import Who
 from lockgate.domain.promotion import Kind
@@ -182,8 +183,8 @@ def test_a_gate_that_fails_ends_a_lasting_request_too_and_nothing_moved(world: M
     failing = [gate.name for gate in refusal.value.verdict.gates if gate.standing is Standing.FAILS]
     assert failing == ["min_accuracy", "required_tags"]
     entry = here.recorded("promotion:refused")[0].plain
-    assert "min_accuracy" in str(entry["why"])
-    assert "required_tags" in str(entry["why"])
+    assert "min_accuracy" in str(entry["reason"])
+    assert "required_tags" in str(entry["reason"])
     assert (here.stages(), here.aliases(first), here.endpoint("staging")) == ({1: "None"}, (), None)
     here.settle()
     assert here.open() == []
@@ -528,8 +529,8 @@ def test_the_record_shows_who_asked_and_what_was_judged(world: Make) -> None:
     here = world(OPEN)
     here.done(here.register(), STAGING, who=Who("cara", via="cli"), reason="it is time")
     moved = here.recorded("version:transitioned")[0].plain
-    assert moved["who"] == {"name": "cara", "verified": False, "via": "cli"}
-    assert (moved["from"], moved["to"], moved["why"]) == ("None", "Staging", "it is time")
+    assert Entry.from_plain(moved).who == Who("cara", via="cli")
+    assert (moved["before"], moved["after"], moved["reason"]) == ("None", "Staging", "it is time")
     detail = moved["detail"]
     assert isinstance(detail, dict)
     assert set(detail) >= {"promotion", "kind", "artifacts", "plan", "policy", "gates"}

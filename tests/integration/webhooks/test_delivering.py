@@ -218,9 +218,10 @@ def test_a_receiver_that_is_gone_is_told_nothing_more(office: Office, hook: Rece
         assert found is not None
         assert not found.active
         (entry,) = work.record.read(action="webhook:disabled")
-    assert (entry.plain["who"], entry.plain["why"]) == (
-        {"name": "lockgate", "verified": True, "via": "controller"}, "its receiver answered 410 Gone",
-    )  # fmt: skip
+    assert entry.plain["who"] == {
+        "name": "lockgate", "verified": True, "via": "controller", "kind": "service", "address": "", "request": "",
+    }  # fmt: skip
+    assert entry.plain["reason"] == "its receiver answered 410 Gone"
     assert {each.last_error for each in office.log("a")} == {"it answered 410", "the webhook is disabled"}
 
 

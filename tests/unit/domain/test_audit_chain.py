@@ -38,22 +38,30 @@ def places(entries: list[Linked], expected: Heads) -> list[int]:
 
 
 def test_an_entry_says_who_what_from_to_when_and_why() -> None:
-    entry = Entry("version:promoted", Who("ann", True, "cli"), NOW, "iris", 7, "None", "Staging", "better", {"seen": 1})
+    ann = Who("ann", True, "cli", kind="service", address="192.0.2.7", request="req_1")
+    entry = Entry("version:promoted", ann, NOW, "iris", 7, "None", "Staging", "better", {"seen": 1})
     linked = link(entry, "iris", 1, BEGINNING)
 
     assert json.loads(linked.text) == {
-        "format": 1,
+        "format": 2,
         "chain": "iris",
         "number": 1,
         "previous": BEGINNING,
         "at": "2026-05-01T12:00:00.000000+00:00",
-        "who": {"name": "ann", "verified": True, "via": "cli"},
+        "who": {
+            "name": "ann",
+            "verified": True,
+            "via": "cli",
+            "kind": "service",
+            "address": "192.0.2.7",
+            "request": "req_1",
+        },
         "action": "version:promoted",
         "model": "iris",
         "version": 7,
-        "from": "None",
-        "to": "Staging",
-        "why": "better",
+        "before": "None",
+        "after": "Staging",
+        "reason": "better",
         "detail": {"seen": 1},
     }
 
@@ -80,7 +88,7 @@ def test_untouched_chains_hold_in_whatever_order_they_are_read(one: int, other: 
 def test_a_changed_entry_is_found_exactly_there(data: st.DataObject) -> None:
     links = chain(data.draw(LENGTHS))
     at = data.draw(st.integers(0, len(links) - 1))
-    field = data.draw(st.sampled_from(["action", "model", "version", "from", "to", "why", "who", "at"]))
+    field = data.draw(st.sampled_from(["action", "model", "version", "before", "after", "reason", "who", "at"]))
     plain = {**json.loads(links[at].text), field: data.draw(st.text() | st.integers(min_value=100) | st.floats())}
     forged = [*links]
     forged[at] = replace(links[at], text=json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
 
 from lockgate.domain import (
     approvals,
@@ -26,7 +24,7 @@ from lockgate.wire import shapes
 
 def who(of: identity.Who) -> shapes.Who:
     """A caller."""
-    return shapes.Who(of.name, of.verified, of.via)
+    return shapes.Who(of.name, of.verified, of.via, of.kind, of.address, of.request)
 
 
 def gate(of: verdict.Gate) -> shapes.Gate:
@@ -207,22 +205,21 @@ def overview(of: statuses.Overview, seen: Sequence[shapes.Endpoint]) -> shapes.O
 
 def recorded(of: Recorded) -> shapes.AuditEntry:
     """An entry of the record, read from the very text that was hashed."""
-    plain: dict[str, Any] = dict(of.plain)
-    claimed = plain["who"]
+    told = audit.Entry.from_plain(of.plain)
     return shapes.AuditEntry(
         hash=of.linked.hash,
         chain=of.linked.chain,
         number=of.linked.number,
-        previous=plain["previous"],
-        at=datetime.fromisoformat(plain["at"]),
-        who=shapes.Who(claimed["name"], claimed["verified"], claimed["via"]),
-        action=plain["action"],
-        model=plain["model"],
-        version=plain["version"],
-        before=plain["from"],
-        after=plain["to"],
-        why=plain["why"],
-        detail=plain["detail"],
+        previous=str(of.plain["previous"]),
+        at=told.at,
+        who=who(told.who),
+        action=told.action,
+        model=told.model,
+        version=told.version,
+        before=told.before,
+        after=told.after,
+        why=told.why,
+        detail=told.detail or {},
         text=of.linked.text,
     )
 
