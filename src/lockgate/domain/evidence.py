@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockgate.domain.approvals import ApprovalRequest
-from lockgate.domain.canonical import Plain, digest
+from lockgate.domain.plans import ReleaseSettings, digest_of_parts, parts
 from lockgate.domain.policy import StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
@@ -42,7 +42,11 @@ class ArtifactFacts:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything the gates may look at. `occupants` are the other versions in the target stage, oldest first."""
+    """Everything the gates may look at. `occupants` are the other versions in the target stage, oldest first.
+
+    `roles` are those that each person of the request has now (empty while there are no users); `release` is how it
+    would be served, None where it would not be.
+    """
 
     ref: VersionRef
     target: Stage
@@ -58,40 +62,10 @@ class Evidence:
     archive_existing: bool
     policy_digest: str
     now: datetime
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    release: ReleaseSettings | None = None
 
 
 def plan_digest(evidence: Evidence, rules: StageRules) -> str:
-    """The digest of the plan an approval signs: version, stage, artifacts, the evidence its rules read, and the policy.
-
-    Time in Staging and the approvals themselves are left out: the one changes by itself, the other would sign itself.
-    """
-    return digest(
-        {
-            "model": evidence.ref.model,
-            "version": evidence.ref.version,
-            "stage": evidence.target.value,
-            "artifacts": evidence.artifacts.digest,
-            "metrics": {name: _text(evidence.metrics.get(name)) for name in rules.metrics},
-            "tags": {key: evidence.tags.get(key) for key in rules.required_tags},
-            "validation": _validation(evidence, rules),
-            "policy": evidence.policy_digest,
-        }
-    )
-
-
-def _text(metric: Metric | None) -> str | None:
-    # float(): 1, 1.0 and numpy's 1.0 are one value and must give one digest
-    return None if metric is None else f"{float(metric.value)!r} ({metric.grade})"
-
-
-def _validation(evidence: Evidence, rules: StageRules) -> Plain:
-    """What the rules read of the validation: a test nobody asks for makes no approval stale."""
-    examination = evidence.validation.examination if evidence.validation else None
-    outcomes = {result.name: result.passed for result in examination.results} if examination else {}
-    facts = examination.facts if examination else None
-    libraries = facts.libraries if facts and rules.validation_tests else ()
-    return {
-        "tests": {name: outcomes.get(name) for name in rules.validation_tests},
-        "signature": facts.has_signature if facts and rules.require_signature else None,
-        "libraries": [[library.name, library.logged, library.installed] for library in libraries],
-    }
+    """The digest of the plan that an approval signs: of all that `plans.parts` names."""
+    return digest_of_parts(parts(evidence, rules))
