@@ -26,11 +26,13 @@ _MOVE = (
     .where(chains.c.chain == bindparam("chain_"))
     .values(number=bindparam("number_"), hash=bindparam("hash_"))
 )
+# numbered by the database, and set when the text is removed
+_NOT_WRITTEN = frozenset({audit.c.id, audit.c.pruned_at})
 # An entry and the head that it moves in one statement, for PostgreSQL. A value that bore a column's name would be
 # written to that column of both tables.
 _INSERT_AND_MOVE = (
     insert(audit)
-    .values({column.name: bindparam(f"{column.name}_") for column in audit.c if column is not audit.c.id})
+    .values({column.name: bindparam(f"{column.name}_") for column in audit.c if column not in _NOT_WRITTEN})
     .inline()
     .add_cte(_MOVE.cte("moved"))
 )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState
-from lockgate.domain.identity import Who
+from lockgate.domain.identity import PERSON, Who
 from lockgate.domain.promotion import Kind, Promotion, PromotionState
 from lockgate.domain.serving import Endpoint, EndpointState, GroupState, ObservedGroup, Release
 from lockgate.domain.stages import Stage
@@ -23,10 +23,22 @@ def who_columns(column: str, who: Who) -> dict[str, Any]:
     return {column: who.name, f"{column}_verified": who.verified, f"{column}_via": who.via}
 
 
+def origin_columns(column: str, who: Who) -> dict[str, Any]:
+    """The three columns of what the record tells of a caller besides, in tables that have them."""
+    return {f"{column}_kind": who.kind, f"{column}_address": who.address, f"{column}_request": who.request}
+
+
 def who_of(column: str, row: Row[Any]) -> Who:
-    """The caller in those three columns."""
+    """The caller in those columns."""
     found = row._mapping
-    return Who(name=found[column], verified=bool(found[f"{column}_verified"]), via=found[f"{column}_via"])
+    return Who(
+        name=found[column],
+        verified=bool(found[f"{column}_verified"]),
+        via=found[f"{column}_via"],
+        kind=found.get(f"{column}_kind", PERSON),
+        address=found.get(f"{column}_address", ""),
+        request=found.get(f"{column}_request", ""),
+    )
 
 
 def promotion_columns(promotion: Promotion) -> dict[str, Any]:
@@ -41,6 +53,7 @@ def promotion_columns(promotion: Promotion) -> dict[str, Any]:
         "lasting": promotion.lasting,
         "archive_existing": promotion.archive_existing,
         **who_columns("asked_by", promotion.asked_by),
+        **origin_columns("asked_by", promotion.asked_by),
         "reason": promotion.reason,
         "asked_at": promotion.asked_at,
         "state": promotion.state.value,
@@ -96,6 +109,7 @@ def validation_columns(validation: Validation) -> dict[str, Any]:
         "version": validation.ref.version,
         "state": validation.state.value,
         **who_columns("asked_by", validation.asked_by),
+        **origin_columns("asked_by", validation.asked_by),
         "asked_at": validation.asked_at,
         "trigger": validation.trigger,
         "digest": validation.digest,

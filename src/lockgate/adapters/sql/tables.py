@@ -66,6 +66,15 @@ def _who(column: str) -> tuple[Column[str], Column[bool], Column[str]]:
     )
 
 
+def _origin(column: str) -> tuple[Column[str], Column[str], Column[str]]:
+    """What the record tells of a caller besides: where Lockgate goes on in their name when the request is over."""
+    return (
+        Column(f"{column}_kind", String(16), nullable=False, server_default=text("'person'")),
+        Column(f"{column}_address", String(64), nullable=False, server_default=text("''")),
+        Column(f"{column}_request", String(128), nullable=False, server_default=text("''")),
+    )
+
+
 def _lease() -> tuple[Column[str | None], Column[datetime | None], Column[int]]:
     """Who advances the row now, until when, and how often it changed hands."""
     return (
@@ -181,6 +190,7 @@ promotions = Table(
     Column("lasting", Boolean, nullable=False),
     Column("archive_existing", Boolean, nullable=False),
     *_who("asked_by"),
+    *_origin("asked_by"),
     Column("reason", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
     Column("state", String(20), nullable=False),
@@ -254,6 +264,7 @@ validations = Table(
     Column("version", Integer, nullable=False),
     Column("state", String(20), nullable=False),
     *_who("asked_by"),
+    *_origin("asked_by"),
     Column("asked_at", Instant, nullable=False),
     Column("trigger", String(32), nullable=False),
     Column("digest", String(80)),
@@ -333,7 +344,8 @@ groups = Table(
 Index("lockgate_groups_endpoint", groups.c.endpoint)
 Index("lockgate_groups_release", groups.c.release)
 
-# `at`, `action`, `model` and `version` are copies of what `text` says, kept for finding it; verifying compares them
+# `at`, `action`, `model` and `version` are copies of what `text` says, kept for finding it; verifying compares them.
+# `pruned_at` is when the text was removed under the rule of retention: it is empty then, and its hash stays
 audit = Table(
     "lockgate_audit",
     metadata,
@@ -346,6 +358,7 @@ audit = Table(
     Column("action", String(64), nullable=False),
     Column("model", String(256), nullable=False),
     Column("version", Integer),
+    Column("pruned_at", Instant),
     UniqueConstraint("chain", "number"),
     sqlite_autoincrement=True,
 )
