@@ -17,6 +17,7 @@ INTERRUPTED = 130
 EXIT_OF: Mapping[str, int] = {
     # of lockgate.domain.errors: raised in this process
     "BadInput": USAGE,
+    "Unauthenticated": REFUSED,
     "Unavailable": REFUSED,
     "Unreadable": REFUSED,
     "Waits": WAITING,

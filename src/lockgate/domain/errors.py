@@ -31,6 +31,17 @@ class NotFound(LockgateError):
     """The named model, version, promotion or endpoint does not exist."""
 
 
+class Unauthenticated(LockgateError):
+    """Nobody knows who asks: no name and password or token, wrong ones, or too many wrong ones.
+
+    `wait` is how many seconds no further attempt is looked at, 0 when the next one is.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", wait: float = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.wait = wait
+
+
 class Forbidden(LockgateError):
     """The caller may not do this, at any level: a reserved tag, an unknown route."""
 

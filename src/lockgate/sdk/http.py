@@ -29,6 +29,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _BY_KIND: dict[str, type[LockgateError]] = {
     "bad_input": BadRequest,
     "not_found": NotFound,
+    "unauthenticated": Forbidden,
     "forbidden": Forbidden,
     "refused": Refused,
     "waits": Waiting,

@@ -14,6 +14,7 @@ from lockgate.domain.errors import (
     LockgateError,
     NotFound,
     Refused,
+    Unauthenticated,
     Unavailable,
     Unreadable,
     Waits,
@@ -24,6 +25,7 @@ from lockgate.domain.verdict import Verdict
 TABLE: Mapping[type[LockgateError], tuple[int, str]] = {
     BadInput: (400, "INVALID_PARAMETER_VALUE"),
     NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
+    Unauthenticated: (401, "UNAUTHENTICATED"),
     Forbidden: (403, "PERMISSION_DENIED"),
     Refused: (403, "PERMISSION_DENIED"),
     Waits: (409, "RESOURCE_CONFLICT"),
