@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
-from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState, counting, stale
+from lockgate.domain.consent import approval_gate, quarantine_gate
 from lockgate.domain.durations import spoken
-from lockgate.domain.evidence import Evidence, plan_digest
-from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
+from lockgate.domain.evidence import Evidence
+from lockgate.domain.policy import StageRules, Threshold
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import ModelFacts, ValidationState
 from lockgate.domain.verdict import Gate, Level, Standing, Verdict
@@ -59,9 +59,9 @@ def _gates(evidence: Evidence, rules: StageRules, level: Level) -> Iterator[Gate
     if rules.soak is not None:
         yield _soak(evidence, rules.soak, level)
     if evidence.quarantine is not None:
-        yield _not_quarantined(evidence, rules, level)
+        yield quarantine_gate(evidence, rules, level)
     if rules.approval is not None:
-        yield _approval(evidence, rules, rules.approval, rules.approval.level or level)
+        yield approval_gate(evidence, rules, rules.approval, rules.approval.level or level)
     if rules.max_versions is not None:
         yield _limit(evidence, rules, rules.max_versions, level)
 
@@ -221,59 +221,6 @@ def _soak(evidence: Evidence, wanted: timedelta, level: Level) -> Gate:
     because = f"in Staging for {spoken(spent)}, {spoken(wanted - spent)} to go"
     hint = f"lockgate promote {evidence.ref} --to {evidence.target.lower()} --wait"
     return Gate(key, WAITS, because, spoken(spent), required, hint, level)
-
-
-def _not_quarantined(evidence: Evidence, rules: StageRules, level: Level) -> Gate:
-    quarantine, request = evidence.quarantine, evidence.request
-    assert quarantine is not None, "only judged when the version is quarantined"
-    required = "an approval given after the rollback"
-    # the same approvals that would count for the stage: not the requester's own, and of this very plan
-    good = counting(request, rules.approval or ApprovalRule(), plan_digest(evidence, rules)) if request else ()
-    if any(decision.at > quarantine.at for decision in good) and not _rejection(request):
-        return Gate("not_quarantined", HOLDS, "approved again after its rollback", "approved", required, level=level)
-    because = f"it was rolled back at {quarantine.at:%Y-%m-%d %H:%M:%S} UTC: {quarantine.reason}"
-    hint = _command("request", evidence, "--reason …")
-    if request is not None and request.state is RequestState.PENDING and request.asked_at > quarantine.at:
-        hint = _command("approve", evidence, "--comment …")
-    return Gate("not_quarantined", WAITS, because, "quarantined", required, hint, level)
-
-
-def _approval(evidence: Evidence, rules: StageRules, rule: ApprovalRule, level: Level) -> Gate:
-    key, request = "approval_required", evidence.request
-    needed = "1 approval" if rule.approvals == 1 else f"{rule.approvals} approvals"
-    if rule.roles:
-        because = f"the policy asks for the roles {', '.join(rule.roles)}, and there are no users with roles yet"
-        return Gate(key, FAILS, because, "no roles", needed, "Remove roles: from approval_required.", level)
-    if request is None:
-        because = "nobody has asked for approval"
-        return Gate(key, WAITS, because, "no request", needed, _command("request", evidence, "--reason …"), level)
-    rejection = _rejection(request)
-    if rejection or request.state is RequestState.REJECTED:
-        because = f"rejected by {rejection.who}: {rejection.comment}" if rejection else "rejected"
-        return Gate(key, FAILS, because, "rejected", needed, _command("request", evidence, "--reason …"), level)
-    plan = plan_digest(evidence, rules)
-    good = counting(request, rule, plan)
-    if len(good) >= rule.approvals:
-        names = ", ".join(str(decision.who) for decision in good)
-        return Gate(key, HOLDS, f"approved by {names}", f"{len(good)}", needed, level=level)
-    if stale([request], plan):
-        because = "the approval is stale: the artifacts, the evidence or the policy changed after it"
-        return Gate(key, WAITS, because, "stale", needed, _command("request", evidence, "--reason …"), level)
-    because = f"{len(good)} of {needed}, asked for by {request.asked_by}"
-    if rule.not_the_requester and any(d.approved and d.who.name == request.asked_by.name for d in request.decisions):
-        because += ", whose own does not count"
-    return Gate(key, WAITS, because, f"{len(good)}", needed, _command("approve", evidence, "--comment …"), level)
-
-
-def _command(verb: str, evidence: Evidence, option: str) -> str:
-    """The command about this move; into Production is what the commands understand without `--to`."""
-    to = "" if evidence.target is Stage.PRODUCTION else f" --to {evidence.target.lower()}"
-    return f"lockgate {verb} {evidence.ref}{to} {option}"
-
-
-def _rejection(request: ApprovalRequest | None) -> Decision | None:
-    """The latest no on a request. One no outweighs every yes."""
-    return next((d for d in reversed(request.decisions) if not d.approved), None) if request else None
 
 
 def _limit(evidence: Evidence, rules: StageRules, limit: int, level: Level) -> Gate:
