@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from lockgate.domain.approvals import ApprovalRequest, Decision
 from lockgate.domain.audit import Break, Entry, Linked
 from lockgate.domain.canonical import Plain
+from lockgate.domain.denials import Tally
 from lockgate.domain.evidence import Metric, Quarantine
 from lockgate.domain.identity import Who
 from lockgate.domain.manifest import Manifest
@@ -23,8 +24,10 @@ from lockgate.domain.serving import Endpoint, ObservedGroup, Release
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.access_ports import People
 from lockgate.usecases.adoption_ports import Adoption, Drift
 from lockgate.usecases.artifact_ports import Artifacts, Sources
+from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.webhook_ports import Webhooks
 
 
@@ -327,6 +330,8 @@ class Work(Protocol):
     @property
     def validations(self) -> Validations: ...
     @property
+    def checks(self) -> Checks: ...
+    @property
     def endpoints(self) -> Endpoints: ...
     @property
     def record(self) -> Record: ...
@@ -340,10 +345,16 @@ class Work(Protocol):
     def adoption(self) -> Adoption: ...
     @property
     def drift(self) -> Drift: ...
+    @property
+    def people(self) -> People: ...
 
 
 class Store(Protocol):
     """Transactions. Leaving the block commits; an exception undoes all of it."""
+
+    @property
+    def workspace(self) -> str:
+        """Which of MLflow's a transaction begun now would see."""
 
     def reading(self) -> AbstractContextManager[Work]: ...
 
@@ -385,7 +396,10 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a process hands to the use cases. `owner` names it on leases; `started_at` is when it began to look."""
+    """What a process hands to the use cases. `owner` names it on leases; `started_at` is when it began to look.
+
+    `denials` is whom this process refused within the last minute.
+    """
 
     store: Store
     queue: Queue
@@ -394,6 +408,7 @@ class Ports:
     ids: Ids
     owner: str
     started_at: datetime
+    denials: Tally = field(default_factory=Tally)
 
 
 class AlreadyOpen(Exception):

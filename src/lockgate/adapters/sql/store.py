@@ -10,10 +10,14 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Engine, select
 
-from lockgate.adapters.sql import dialects
+from lockgate.adapters.sql import (
+    dialects,
+    semver_tables,  # noqa: F401 - its table is made with the others
+)
 from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.catalog import SqlCatalog
+from lockgate.adapters.sql.checks import SqlChecks
 from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
@@ -54,6 +58,7 @@ class SqlWork:
         self.promotions = SqlPromotions(connection, names, store.now)
         self.approvals = SqlApprovals(connection, names)
         self.validations = SqlValidations(connection, names)
+        self.checks = SqlChecks(connection, names)
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)

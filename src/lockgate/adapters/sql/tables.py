@@ -125,6 +125,22 @@ versions = Table(
     Column("registered_at", Instant, nullable=False),
     Column("provenance", String(32), nullable=False),
     Column("deleted_at", Instant),
+    # when its model's signature is to be looked at (next), for its semantic version; NULL when there is nothing to do
+    Column("semver_due", Instant, server_default=text("0")),
+)
+TO_BE_NUMBERED = versions.c.semver_due.is_not(None) & versions.c.deleted_at.is_(None)
+Index(
+    "lockgate_versions_semver_due",
+    versions.c.semver_due,
+    sqlite_where=TO_BE_NUMBERED,
+    postgresql_where=TO_BE_NUMBERED,
+)
+Index(
+    "lockgate_versions_semver",
+    versions.c.model_id,
+    versions.c.version,
+    sqlite_where=TO_BE_NUMBERED,
+    postgresql_where=TO_BE_NUMBERED,
 )
 # many may have entered at one moment: all that were there when Lockgate came
 Index("lockgate_versions_stage", versions.c.model_id, versions.c.stage, versions.c.entered, versions.c.version)
