@@ -5,7 +5,6 @@ Each `may_…` is asked before the change and each past-tense function records i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +17,10 @@ from lockgate.domain.promotion import Kind
 from lockgate.domain.serving import Endpoint, EndpointState
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import stages, validate, webhooks
+from lockgate.usecases import denials, stages, validate, webhooks
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.promote import Ask
+from lockgate.usecases.recorded import short
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 APPROVAL_REQUEST = "approval_request"
@@ -31,7 +31,6 @@ WRITTEN_BY_LOCKGATE: Mapping[str, str] = {
     "model_version": "Lockgate writes it; the version is the registry's own.",
 }
 RESERVED = frozenset({*ACTS, *WRITTEN_BY_LOCKGATE, IS_PROMPT})
-_LONGEST_RECORDED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def model_registered(work: Work, change: Change, tags: Mapping[str, str], descri
 
 def model_described(work: Work, change: Change, description: str | None) -> None:
     """A model's description changed."""
-    _write(work, change, "model:described", detail={"description": _short(description or "")})
+    _write(work, change, "model:described", detail={"description": short(description or "")})
 
 
 def may_rename_model(work: Work, model: str) -> None:
@@ -133,7 +132,7 @@ def version_registered(
     `location` is where MLflow's row says that its artifacts lie, for who has just written it.
     """
     ref = VersionRef(change.model, version)
-    detail: dict[str, Plain] = {"source": _short(source)}
+    detail: dict[str, Plain] = {"source": short(source)}
     if work.catalog.is_prompt(change.model):
         _write(work, change, "prompt:version-registered", version=version, detail=detail)
         return
@@ -146,7 +145,7 @@ def version_registered(
 
 def version_described(work: Work, change: Change, version: int, description: str | None) -> None:
     """A version's description changed."""
-    _write(work, change, "version:described", version=version, detail={"description": _short(description or "")})
+    _write(work, change, "version:described", version=version, detail={"description": short(description or "")})
 
 
 def may_delete_version(work: Work, ref: VersionRef) -> None:
@@ -205,7 +204,7 @@ def may_act_by_tag(work: Work, model: str) -> None:
 def tagged(work: Work, change: Change, key: str, value: str | None, version: int | None = None) -> None:
     """A tag of a model or a version was set, or deleted with None."""
     subject = "model" if version is None else "version"
-    detail: dict[str, Plain] = {"key": key} if value is None else {"key": key, "value": _short(value)}
+    detail: dict[str, Plain] = {"key": key} if value is None else {"key": key, "value": short(value)}
     _write(
         work, change, f"{subject}:untagged" if value is None else f"{subject}:tagged", version=version, detail=detail
     )
@@ -283,13 +282,8 @@ def router_called(ports: Ports, router: str, action: str, who: Who) -> None:
 
 
 def refused(ports: Ports, model: str, action: str, who: Who, error: LockgateError) -> None:
-    """Put a refusal by authorisation on the record, in a transaction of its own."""
-    with ports.store.reading() as work:
-        known = bool(model) and work.catalog.has_model(model)
-    detail: dict[str, Plain] = {"asked": action} if known or not model else {"asked": action, "model": _short(model)}
-    entry = Entry("access:refused", who, ports.clock.now(), model if known else "", why=error.message, detail=detail)
-    with ports.store.writing(model if known else None) as work:
-        work.record.write(entry)
+    """Put a refusal by authorisation on the record, in a transaction of its own; one a minute for each of its kind."""
+    denials.denied(ports, who, action, error.message, model)
 
 
 def _only_lockgate(key: str) -> Forbidden:
@@ -354,12 +348,4 @@ def _write(
 
 
 def _recorded(tags: Mapping[str, str]) -> dict[str, Plain]:
-    return {key: _short(value) for key, value in tags.items()}
-
-
-def _short(text: str) -> str:
-    """The text itself, or where it is long its beginning and a digest that proves the rest."""
-    if len(text) <= _LONGEST_RECORDED:
-        return text
-    proof = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    return f"{text[:_LONGEST_RECORDED]}… (sha256:{proof}, {len(text)} characters)"
+    return {key: short(value) for key, value in tags.items()}
