@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.config import Router
 from lockgate.domain.errors import BadInput, Forbidden
-from lockgate.server import identity
+from lockgate.server import counting, identity
 from lockgate.server.problems import explain
 from lockgate.server.registry.environment import AMBIENT, environment
 from lockgate.server.replies import App, Receive, Scope, Send
@@ -50,6 +50,7 @@ def build(settings: Settings) -> App:
     node = wiring.Node(settings, "server")
     wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
     _tell_drift(node.ports)
+    counting.start(node.ports)
     inner = mlflow_app.load(settings.database, assistant=Router.ASSISTANT in settings.mlflow_routers)
     routes = Routes(_api(node, settings), _governed(inner, node.ports, settings))
     served = workspaces.Workspaces(reads.NativeReads(routes))

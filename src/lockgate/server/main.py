@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from lockgate.domain.errors import Conflict, LockgateError
-from lockgate.server import jobs, logs
+from lockgate.server import counting, jobs, logs
 from lockgate.server.accepting import Share
 from lockgate.server.front import Front
 from lockgate.server.replies import App
@@ -119,7 +119,10 @@ def run(
 
         return build_app(settings)
 
-    run_front(build, listener, hosts=(settings.host,), share=share)
+    try:
+        run_front(build, listener, hosts=(settings.host,), share=share)
+    finally:
+        counting.stop()
 
 
 def run_front(
