@@ -11,8 +11,8 @@ PERSON, SERVICE = "person", "service"
 class Who:
     """A caller. While there are no users every name is a claim, and `verified` is False.
 
-    `kind` is person or service; `address` is where the request came from and `request` its id, empty where there was
-    none. These three are told on the record, and make nobody another one.
+    `kind` is person or service; `address` is where the request came from, `request` its id, and `token` the id of the
+    token it came with, each empty where there was none. They make nobody another one: a person is a name.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Who:
     kind: str = field(default=PERSON, compare=False)
     address: str = field(default="", compare=False)
     request: str = field(default="", compare=False)
+    token: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.name if self.verified else f"{self.name} (unverified)"

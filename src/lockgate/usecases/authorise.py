@@ -1,0 +1,40 @@
+"""Whether a caller may do something: asked where the model is known, and a no is on the record."""
+
+from __future__ import annotations
+
+from lockgate.domain.access import Act, allowed, missing
+from lockgate.domain.errors import Forbidden
+from lockgate.domain.identity import LOCKGATE, Who
+from lockgate.usecases import denials
+from lockgate.usecases.ports import Ports, Work
+
+
+def authorise(work: Work, who: Who, act: Act, model: str = "") -> None:
+    """Raise Forbidden, naming the roles that would do, unless the caller may do this to that model.
+
+    "" is what belongs to no single model, and takes a grant for all of them. What they were given is read in this
+    transaction, so that what was taken away a moment ago is gone. Lockgate itself may do everything, and so may an
+    unverified caller: the server lets none in once there are people.
+    """
+    if not is_limited(who):
+        return
+    grants = work.people.grants_of(who.name, who.token)
+    if not allowed(grants, act, model, who.kind):
+        raise Forbidden(missing(grants, act, model, who.kind))
+
+
+def require(ports: Ports, who: Who, act: Act, model: str = "", *, asked: str = "") -> None:
+    """As authorise, in a transaction of its own; the refusal is on the record, with what was `asked`."""
+    if not is_limited(who):
+        return
+    try:
+        with ports.store.reading() as work:
+            authorise(work, who, act, model)
+    except Forbidden as refusal:
+        denials.denied(ports, who, asked or act.value, refusal.message, model)
+        raise
+
+
+def is_limited(who: Who) -> bool:
+    """Whether what this caller may do is a question at all."""
+    return who.verified and who.via != LOCKGATE.via
