@@ -1,26 +1,74 @@
-"""The facts a transition is judged on, gathered at one moment, and the digest of the part an approval signs."""
+"""The facts a transition is judged on, gathered at one moment, and the digest of the part an approval signs.
+
+Each piece of evidence has a grade, the digest of the artifacts it is about where that is known, and a time. All of it
+can be written down and read back exactly, so that a verdict can be judged again years later.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 from lockgate.domain.approvals import ApprovalRequest
+from lockgate.domain.canonical import Plain, canonical, digest, digest_of
+from lockgate.domain.checks import Check
+from lockgate.domain.errors import BadInput
+from lockgate.domain.grades import Grade
+from lockgate.domain.plain import as_plain, from_plain
 from lockgate.domain.plans import ReleaseSettings, digest_of_parts, parts
 from lockgate.domain.policy import StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 
+FORMAT = 1
+# Lockgate's own word about approvals, which must not count for its own
+APPROVAL_TAGS = frozenset({"approval_request", "production_approved"})
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's last value and where it was read: `logged model` or `run`; `grade` is claimed or measured."""
+    """A metric's last value, and where it was read: `logged model`, `run` or `validation`.
+
+    `at` is when it was logged or measured, by the clock of whoever did; `digest` names the artifacts it was measured
+    on. Both are None where nobody knows.
+    """
 
     value: float
     source: str
-    grade: str = "claimed"
+    grade: Grade = Grade.CLAIMED
+    at: datetime | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that a newcomer is compared with: the primary of a stage, its metrics and its pinned digest."""
+
+    ref: VersionRef
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomResult:
+    """What a custom rule gave: true, false, or nothing but an error.
+
+    `snapshot` is the digest of what it was evaluated on: on other evidence it says nothing.
+    """
+
+    value: bool | None
+    snapshot: str
+    error: str = ""
+
+    @property
+    def told(self) -> str:
+        """true, false, or the error."""
+        return {True: "true", False: "false", None: self.error or "nothing"}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +88,14 @@ class ArtifactFacts:
     unreadable: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """Everything the gates may look at. `occupants` are the other versions in the target stage, oldest first.
 
-    `roles` are those that each person of the request has now (empty while there are no users); `release` is how it
-    would be served, None where it would not be.
+    `champion` is the primary of the stage that the rules compare with; `checks` are the newest of each name; `custom`
+    holds what each custom rule gave. `roles` are those that each person of the request has on the model now, none for
+    somebody who has left (empty while there are no users); `release` is how it would be served, None where it would
+    not be.
     """
 
     ref: VersionRef
@@ -64,8 +114,91 @@ class Evidence:
     now: datetime
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     release: ReleaseSettings | None = None
+    champion: Champion | None = None
+    checks: tuple[Check, ...] = ()
+    custom: Mapping[str, CustomResult] = field(default_factory=dict)
+
+    def as_plain(self) -> dict[str, Plain]:
+        """All of it, to be stored with a verdict; `from_plain` gives exactly this evidence back."""
+        return {"format": FORMAT, **as_plain(self)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Evidence:
+        """Evidence that was stored. Raises BadInput for what `as_plain` would not have written."""
+        if plain.get("format") != FORMAT:
+            raise BadInput(
+                f"That is evidence in the format {plain.get('format')!r}, and this release reads {FORMAT}.",
+                hint="Read it with the release that wrote it, or a later one.",
+            )
+        return from_plain(cls, {name: inner for name, inner in plain.items() if name != "format"})
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical form of all of it, which is what is stored."""
+        return canonical(self.as_plain()).decode()
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of all of it, the moment included."""
+        return digest_of(self.text.encode())
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a custom rule may look at, in plain maps; floats are floats. Nothing in it changes by itself with time.
+
+        `champion` is None when there is none. Tests and signature are those of a validation of the pinned artifacts.
+        """
+        examined = self.validation.examination if self.validation and self._is_of_these_artifacts() else None
+        facts = examined.facts if examined else None
+        champion = self.champion
+        return {
+            "model": self.ref.model,
+            "version": self.ref.version,
+            "stage": self.stage.value,
+            "target": self.target.value,
+            "artifacts": self.artifacts.digest,
+            "metrics": {name: float(metric.value) for name, metric in self.metrics.items()},
+            "grades": {name: metric.grade.value for name, metric in self.metrics.items()},
+            "tags": {key: value for key, value in self.tags.items() if key not in APPROVAL_TAGS},
+            "tests": {result.name: result.passed for result in examined.results} if examined else {},
+            "signature": facts.has_signature if facts else None,
+            "checks": {check.name: check.passed for check in self.checks if check.digest == self.artifacts.digest},
+            "champion": None
+            if champion is None
+            else {
+                "version": champion.ref.version,
+                "artifacts": champion.digest,
+                "metrics": {name: float(metric.value) for name, metric in champion.metrics.items()},
+            },
+        }
+
+    @cached_property
+    def snapshot_digest(self) -> str:
+        """The digest of the snapshot: a custom rule's result counts for exactly this one."""
+        return digest(_without_floats(self.snapshot()))
+
+    def _is_of_these_artifacts(self) -> bool:
+        return self.validation is not None and self.validation.digest == self.artifacts.digest is not None
+
+
+def evidence_of(text: str, expected: str) -> Evidence:
+    """The evidence in a stored text. Raises BadInput when its digest is not the one that is expected."""
+    found = digest_of(text.encode("utf-8", "surrogatepass"))
+    if found != expected:
+        raise BadInput(
+            f"The stored evidence {expected} was changed after it was written: its digest is {found} now.",
+            hint="Compare it with an export of the record, or with a backup.",
+        )
+    return Evidence.from_plain(json.loads(text))
 
 
 def plan_digest(evidence: Evidence, rules: StageRules) -> str:
     """The digest of the plan that an approval signs: of all that `plans.parts` names."""
     return digest_of_parts(parts(evidence, rules))
+
+
+def _without_floats(value: Any) -> Plain:
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return {key: _without_floats(inner) for key, inner in value.items()}
+    return value  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,14 +47,18 @@ def parts(evidence: Evidence, rules: StageRules) -> dict[str, str | None]:
     Time in Staging and the approvals themselves are left out: the one changes by itself, the other would sign itself.
     What no rule reads is left out too: it makes no approval stale.
     """
-    release = evidence.release
+    release, asked = evidence.release, rules.everywhere
+    named = [name for each in asked for name in (*each.metrics, *each.ceilings, *each.champion)]
     return {
         "version": str(evidence.ref),
         "target": evidence.target.value,
         "artifacts": evidence.artifacts.digest,
-        **{f"metric {name}": _metric(evidence.metrics.get(name)) for name in rules.metrics},
-        **{f"tag {key}": evidence.tags.get(key) for key in rules.required_tags},
-        **dict(_validation(evidence, rules)),
+        **{f"metric {name}": _metric(evidence.metrics.get(name)) for name in named},
+        **{f"tag {key}": evidence.tags.get(key) for each in asked for key in each.required_tags},
+        **dict(_validation(evidence, asked)),
+        **dict(_champion(evidence, asked)),
+        **dict(_checks(evidence, asked)),
+        **dict(_custom(evidence, asked)),
         "policy": evidence.policy_digest,
         "engine": release.engine if release else None,
         "workers": str(release.workers) if release else None,
@@ -86,18 +90,61 @@ def _metric(metric: Metric | None) -> str | None:
     return None if metric is None else f"{float(metric.value)!r} ({metric.grade})"
 
 
-def _validation(evidence: Evidence, rules: StageRules) -> Iterator[tuple[str, str | None]]:
+def _validation(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
     """What the rules read of the validation: a test nobody asks for makes no approval stale."""
+    tests = [test for each in asked for test in each.validation_tests]
     examination = evidence.validation.examination if evidence.validation else None
     outcomes = {result.name: result.passed for result in examination.results} if examination else {}
     facts = examination.facts if examination else None
-    for name in rules.validation_tests:
+    for name in tests:
         passed = outcomes.get(name)
         yield f"test {name}", None if passed is None else "passed" if passed else "failed"
-    if rules.require_signature:
+    if any(each.require_signature for each in asked):
         yield "signature", None if facts is None else "yes" if facts.has_signature else "no"
-    for library in facts.libraries if facts and rules.validation_tests else ():
+    for library in facts.libraries if facts and tests else ():
         yield f"library {library.name}", f"{library.logged} when logged, {library.installed or 'none'} here"
+
+
+def _champion(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
+    """Whom it was compared with, and that one's values of the metrics compared."""
+    compared = [name for each in asked for name in each.champion]
+    champion = evidence.champion
+    if compared:
+        yield "champion", None if champion is None else str(champion.ref)
+        yield "champion's artifacts", None if champion is None else champion.digest
+    for name in compared:
+        yield f"champion's metric {name}", None if champion is None else _metric(champion.metrics.get(name))
+
+
+def _checks(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
+    """The results from outside that are asked for. The same answer given again changes nothing."""
+    given = {check.name: check for check in evidence.checks}
+    for name in (wanted.name for each in asked for wanted in each.checks):
+        check = given.get(name)
+        passed = "passed" if check and check.passed else "failed"
+        yield f"check {name}", f"{passed} on {check.digest}" if check else None
+
+
+def _custom(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
+    """What custom rules gave and may have read: every metric, and of the tags, of which many mean nothing, those that
+    a rule names. Lockgate's own tags are left out: an approval writes some, and would make itself stale.
+    """
+    rules = [rule for each in asked for rule in each.custom]
+    if not rules:
+        return
+    for rule in rules:
+        result = evidence.custom.get(rule.name)
+        yield f"rule {rule.name}", None if result is None else result.told
+    for name, metric in evidence.metrics.items():
+        yield f"metric {name}", _metric(metric)
+    seen, written = evidence.snapshot(), " ".join(rule.cel for rule in rules)
+    for key, value in seen["tags"].items():
+        if key in written:
+            yield f"tag {key}", str(value)
+    if evidence.champion is not None:
+        yield "champion", str(evidence.champion.ref)
+        for name, metric in evidence.champion.metrics.items():
+            yield f"champion's metric {name}", _metric(metric)
 
 
 def _shown(value: str | None) -> str:

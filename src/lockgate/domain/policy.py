@@ -5,19 +5,104 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from lockgate.domain.grades import Grade
 from lockgate.domain.stages import DEFAULT_ALIASES, Stage
-from lockgate.domain.verdict import Level
+from lockgate.domain.verdict import Level, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The least value of a metric. `grade` is `claimed` (a client logged it) or `measured` (Lockgate computed it)."""
+    """The least value of a metric, the least grade it must have, and how old it may be."""
 
     at_least: float
-    grade: str = "claimed"
+    grade: Grade = Grade.CLAIMED
     level: Level | None = None
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The largest value of a metric, the least grade it must have, and how old it may be."""
+
+    at_most: float
+    grade: Grade = Grade.CLAIMED
+    level: Level | None = None
+    max_age: timedelta | None = None
+
+
+class Direction(StrEnum):
+    """Which of two values of a metric is the better one."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A metric held against the champion's: as good, or worse by no more than the tolerance.
+
+    The tolerance is `absolute` plus `relative`, a share of the champion's value. Without a champion the answer is
+    `if_no_champion`. Both values must have the grade.
+    """
+
+    direction: Direction
+    absolute: float = 0.0
+    relative: float = 0.0
+    if_no_champion: Standing = Standing.FAILS
+    grade: Grade = Grade.CLAIMED
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredCheck:
+    """A named result from outside that must be there, about the pinned artifacts, and how old it may be."""
+
+    name: str
+    max_age: timedelta | None = None
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomRule:
+    """A rule in the Common Expression Language: anything but true is a no."""
+
+    name: str
+    cel: str
+    level: Level | None = None
+
+
+class Combined(StrEnum):
+    """How the branches of a group count together."""
+
+    ALL_OF = "all_of"
+    ANY_OF = "any_of"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Named branches, each a set of requirements: every one must hold, or one is enough."""
+
+    name: str
+    how: Combined
+    branches: tuple[StageRules, ...]
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a requirement comes from: the keys that lead to it, the line, what it says, and what it outweighed."""
+
+    key: str
+    line: int
+    says: str
+    over: tuple[Origin, ...] = ()
+
+    def __str__(self) -> str:
+        told = f"{self.says} from {self.key} (line {self.line})"
+        return f"{told} over {', '.join(str(other) for other in self.over)}" if self.over else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +139,9 @@ class ApprovalRule:
 class StageRules:
     """Everything asked of a version on its way into one stage.
 
-    `max_versions` None is no limit. `level` None takes the policy's own.
+    `max_versions` None is no limit. `level` None takes the policy's own. `required_tags` names every tag that must be
+    set, `tag_values` those that must have one of the values. `champion` compares with the primary of `champion_stage`.
+    `origins` says of each gate which key of the file asks for it.
     """
 
     alias: str
@@ -68,6 +155,20 @@ class StageRules:
     max_versions: int | None = None
     evict_oldest: bool = False
     level: Level | None = None
+    ceilings: Mapping[str, Ceiling] = field(default_factory=dict)
+    champion: Mapping[str, Comparison] = field(default_factory=dict)
+    champion_stage: Stage = Stage.PRODUCTION
+    tag_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    validation_max_age: timedelta | None = None
+    checks: tuple[RequiredCheck, ...] = ()
+    custom: tuple[CustomRule, ...] = ()
+    groups: tuple[Group, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def everywhere(self) -> tuple[StageRules, ...]:
+        """These rules and those of every branch of their groups: all that is asked, wherever it stands."""
+        return (self, *(rules for group in self.groups for branch in group.branches for rules in branch.everywhere))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from lockgate.domain.consent import approval_gate, quarantine_gate
 from lockgate.domain.durations import spoken
 from lockgate.domain.evidence import Evidence
+from lockgate.domain.grades import Grade
 from lockgate.domain.policy import StageRules, Threshold
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import ModelFacts, ValidationState
@@ -98,7 +99,7 @@ def _previous_stage(evidence: Evidence, wanted: Stage, level: Level) -> Gate:
 
 def _metric(evidence: Evidence, name: str, threshold: Threshold, level: Level) -> Gate:
     key, required = f"min_{name}", f">= {threshold.at_least!r}"
-    if threshold.grade == "measured":
+    if threshold.grade is Grade.MEASURED:
         required += " (measured)"
     metric = evidence.metrics.get(name)
     if metric is None or math.isnan(metric.value):
@@ -109,7 +110,7 @@ def _metric(evidence: Evidence, name: str, threshold: Threshold, level: Level) -
     if metric.value < threshold.at_least <= float(value):
         value = repr(float(metric.value))  # 0.8999999 must not read as 0.9
     seen = f"{value} ({metric.grade}, from the {metric.source})"
-    if threshold.grade == "measured" and metric.grade != "measured":
+    if threshold.grade is Grade.MEASURED and metric.grade is not Grade.MEASURED:
         because = f"{name} was claimed by a client and the policy asks for a measured value"
         return Gate(key, FAILS, because, seen, required, "Lower the grade, or wait for measured metrics.", level)
     if metric.value < threshold.at_least:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lockgate.domain.approvals import RequestState
 from lockgate.domain.evidence import ArtifactFacts, Evidence, Metric, Quarantine, plan_digest
+from lockgate.domain.grades import Grade
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
 from lockgate.domain.rules import judge, leavers
@@ -180,8 +181,8 @@ class TestMetrics:
         assert told("min_accuracy", replace(EVIDENCE, metrics={})) == (FAILS, "the metric accuracy is absent")
 
     def test_a_claim_is_no_measurement(self) -> None:
-        rules = replace(RULES, metrics={"accuracy": Threshold(0.9, "measured")})
-        measured = replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "validation", "measured")})
+        rules = replace(RULES, metrics={"accuracy": Threshold(0.9, Grade.MEASURED)})
+        measured = replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "validation", Grade.MEASURED)})
 
         assert gate("min_accuracy", EVIDENCE, rules).standing is FAILS
         assert "claimed by a client" in gate("min_accuracy", EVIDENCE, rules).because

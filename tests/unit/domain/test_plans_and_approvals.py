@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lockgate.domain.approvals import ApprovalRequest, counting, stale
 from lockgate.domain.evidence import ArtifactFacts, Evidence, Metric, Quarantine, plan_digest
+from lockgate.domain.grades import Grade
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import ApprovalRule
 from lockgate.domain.stages import Stage
@@ -41,7 +42,7 @@ PLAN = plan_digest(EVIDENCE, RULES)
         replace(EVIDENCE, target=Stage.STAGING),
         replace(EVIDENCE, artifacts=ArtifactFacts("sha256:other")),
         replace(EVIDENCE, metrics={"accuracy": Metric(0.94, "run")}),
-        replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "run", "measured")}),
+        replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "run", Grade.MEASURED)}),
         replace(EVIDENCE, metrics={}),
         replace(EVIDENCE, tags={"team": "other"}),
         replace(EVIDENCE, tags={}),

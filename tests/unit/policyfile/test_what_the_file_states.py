@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lockgate.adapters.policyfile import digest_of, parse_policy
+from lockgate.domain.grades import Grade
 from lockgate.domain.policy import ApprovalRule, EndpointRule, Environment, StageRules, Threshold, ValidationRule
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Level
@@ -93,7 +94,7 @@ def test_a_stage_with_nothing_below_it_asks_for_nothing() -> None:
 def test_a_metric_may_have_a_grade_and_a_level_of_its_own() -> None:
     text = "stages: {Production: {min_r2: {at_least: -0.5, grade: measured, level: warn}}}"
 
-    assert production(text).metrics == {"r2": Threshold(-0.5, "measured", Level.WARN)}
+    assert production(text).metrics == {"r2": Threshold(-0.5, Grade.MEASURED, Level.WARN)}
 
 
 def test_an_approval_may_ask_for_more_than_one_person() -> None:

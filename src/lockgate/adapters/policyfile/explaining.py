@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lockgate.domain.durations import spoken
+from lockgate.domain.grades import Grade
 from lockgate.domain.policy import ApprovalRule, Policy, StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Level
@@ -36,7 +37,7 @@ def _asked(rules: StageRules, stage: Stage) -> Iterator[tuple[str, str, Level | 
     if rules.previous_stage is not None:
         yield "previous_stage", f"it is in {rules.previous_stage}", None
     for name, threshold in rules.metrics.items():
-        measured = " (measured)" if threshold.grade == "measured" else ""
+        measured = " (measured)" if threshold.grade is Grade.MEASURED else ""
         yield f"min_{name}", f">= {threshold.at_least!r}{measured}", threshold.level
     if rules.required_tags:
         yield "required_tags", ", ".join(rules.required_tags), None

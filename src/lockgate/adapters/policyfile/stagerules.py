@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from lockgate.adapters.policyfile.places import Place, near_miss
+from lockgate.domain.grades import Grade
 from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import KINDS, SUITE
@@ -229,7 +230,7 @@ def _metric(key: str, place: Place, *, override: bool) -> dict[str, Threshold | 
     least = _least(name, children["at_least"])
     grade = children["grade"].one_of(("claimed", "measured")) if "grade" in children else None
     level = read_level(children["level"]) if "level" in children else None
-    return {} if least is None else {name: Threshold(least, grade or "claimed", level)}
+    return {} if least is None else {name: Threshold(least, Grade(grade or "claimed"), level)}
 
 
 def _least(name: str, place: Place) -> float | None:
