@@ -20,16 +20,20 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """How many there were, and when the earliest of them was."""
+
+    number: int
+    earliest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Failures:
-    """How many logins failed lately: under the name from the address, under the name, and from the address.
+    """The logins that failed lately: under the name from the address, under the name, and from the address."""
 
-    `oldest` is when the earliest of those was.
-    """
-
-    both: int
-    name: int
-    address: int
-    oldest: datetime | None
+    both: Counted
+    name: Counted
+    address: Counted
 
 
 class People(Protocol):

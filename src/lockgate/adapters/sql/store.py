@@ -23,6 +23,7 @@ from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
+from lockgate.adapters.sql.people import SqlPeople
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
@@ -61,6 +62,7 @@ class SqlWork:
         self.checks = SqlChecks(connection, names)
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
+        self.people = SqlPeople(connection)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
 
     def opened(self, model: str, found: Opening | None) -> None:
