@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from lockgate.domain.approvals import ApprovalRequest
-from lockgate.domain.canonical import Plain, canonical, digest, digest_of
+from lockgate.domain.canonical import Plain, canonical, digest_of
 from lockgate.domain.checks import Check
 from lockgate.domain.errors import BadInput
 from lockgate.domain.grades import Grade
@@ -26,8 +26,6 @@ from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 
 FORMAT = 1
-# Lockgate's own word about approvals, which must not count for its own
-APPROVAL_TAGS = frozenset({"approval_request", "production_approved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +54,14 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class CustomResult:
-    """What a custom rule gave: true, false, or nothing but an error.
+    """What a custom rule gave: whether it was true, and why it was not: false, no boolean, or the error.
 
-    `snapshot` is the digest of what it was evaluated on: on other evidence it says nothing.
+    `seen` is the digest of what it was evaluated on, where that is known: on other evidence it says nothing.
     """
 
-    value: bool | None
-    snapshot: str
-    error: str = ""
-
-    @property
-    def told(self) -> str:
-        """true, false, or the error."""
-        return {True: "true", False: "false", None: self.error or "nothing"}[self.value]
+    value: bool
+    because: str
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,43 +135,6 @@ class Evidence:
         """The digest of all of it, the moment included."""
         return digest_of(self.text.encode())
 
-    def snapshot(self) -> dict[str, Any]:
-        """What a custom rule may look at, in plain maps; floats are floats. Nothing in it changes by itself with time.
-
-        `champion` is None when there is none. Tests and signature are those of a validation of the pinned artifacts.
-        """
-        examined = self.validation.examination if self.validation and self._is_of_these_artifacts() else None
-        facts = examined.facts if examined else None
-        champion = self.champion
-        return {
-            "model": self.ref.model,
-            "version": self.ref.version,
-            "stage": self.stage.value,
-            "target": self.target.value,
-            "artifacts": self.artifacts.digest,
-            "metrics": {name: float(metric.value) for name, metric in self.metrics.items()},
-            "grades": {name: metric.grade.value for name, metric in self.metrics.items()},
-            "tags": {key: value for key, value in self.tags.items() if key not in APPROVAL_TAGS},
-            "tests": {result.name: result.passed for result in examined.results} if examined else {},
-            "signature": facts.has_signature if facts else None,
-            "checks": {check.name: check.passed for check in self.checks if check.digest == self.artifacts.digest},
-            "champion": None
-            if champion is None
-            else {
-                "version": champion.ref.version,
-                "artifacts": champion.digest,
-                "metrics": {name: float(metric.value) for name, metric in champion.metrics.items()},
-            },
-        }
-
-    @cached_property
-    def snapshot_digest(self) -> str:
-        """The digest of the snapshot: a custom rule's result counts for exactly this one."""
-        return digest(_without_floats(self.snapshot()))
-
-    def _is_of_these_artifacts(self) -> bool:
-        return self.validation is not None and self.validation.digest == self.artifacts.digest is not None
-
 
 def evidence_of(text: str, expected: str) -> Evidence:
     """The evidence in a stored text. Raises BadInput when its digest is not the one that is expected."""
@@ -194,11 +150,3 @@ def evidence_of(text: str, expected: str) -> Evidence:
 def plan_digest(evidence: Evidence, rules: StageRules) -> str:
     """The digest of the plan that an approval signs: of all that `plans.parts` names."""
     return digest_of_parts(parts(evidence, rules))
-
-
-def _without_floats(value: Any) -> Plain:
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return {key: _without_floats(inner) for key, inner in value.items()}
-    return value  # type: ignore[no-any-return]

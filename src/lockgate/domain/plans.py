@@ -18,6 +18,7 @@ Parts = Mapping[str, str | None]
 _SHOWN = 12  # letters of a digest that tell two apart
 _DIGEST = "sha256:"
 _LONGEST = 80
+_OWN_TAGS = frozenset({"approval_request", "production_approved", "staging_timestamp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +127,22 @@ def _checks(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[s
 
 
 def _custom(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
-    """What custom rules gave and may have read: every metric, and of the tags, of which many mean nothing, those that
-    a rule names. Lockgate's own tags are left out: an approval writes some, and would make itself stale.
+    """What custom rules gave and may have read: metrics, and of the tags, of which many mean nothing, those they name.
+
+    Lockgate's own tags about approvals are left out: an approval writes them, and would make itself stale.
     """
     rules = [rule for each in asked for rule in each.custom]
     if not rules:
         return
     for rule in rules:
         result = evidence.custom.get(rule.name)
-        yield f"rule {rule.name}", None if result is None else result.told
+        yield f"rule {rule.name}", None if result is None else f"{str(result.value).lower()}: {result.because}"
     for name, metric in evidence.metrics.items():
         yield f"metric {name}", _metric(metric)
-    seen, written = evidence.snapshot(), " ".join(rule.cel for rule in rules)
-    for key, value in seen["tags"].items():
-        if key in written:
-            yield f"tag {key}", str(value)
+    written = " ".join(rule.cel for rule in rules)
+    for key, value in evidence.tags.items():
+        if key in written and key not in _OWN_TAGS:
+            yield f"tag {key}", value
     if evidence.champion is not None:
         yield "champion", str(evidence.champion.ref)
         for name, metric in evidence.champion.metrics.items():
