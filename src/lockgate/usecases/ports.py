@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from lockgate.domain.approvals import ApprovalRequest, Decision
 from lockgate.domain.audit import Break, Entry, Linked
 from lockgate.domain.canonical import Plain
 from lockgate.domain.denials import Tally
@@ -26,6 +25,7 @@ from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.access_ports import People
 from lockgate.usecases.adoption_ports import Adoption, Drift
+from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.webhook_ports import Webhooks
@@ -210,22 +210,6 @@ class Promotions(Protocol):
         """End an open one whoever holds its lease: the fence moves on. False when it was over already."""
 
 
-class Approvals(Protocol):
-    """Requests for approval with their decisions."""
-
-    def add(self, request: ApprovalRequest) -> None: ...
-
-    def decide(self, request_id: str, decision: Decision, state: str) -> None: ...
-
-    def latest(self, ref: VersionRef, stage: Stage) -> ApprovalRequest | None: ...
-
-    def pending(self) -> Sequence[ApprovalRequest]:
-        """Oldest first, over all models."""
-
-    def of_model(self, model: str, limit: int = 100) -> Sequence[ApprovalRequest]:
-        """Newest first."""
-
-
 class Validations(Protocol):
     """Validation rows: a queue and its results."""
 
@@ -327,6 +311,12 @@ class Work(Protocol):
     def promotions(self) -> Promotions: ...
     @property
     def approvals(self) -> Approvals: ...
+    @property
+    def delegations(self) -> Delegations: ...
+    @property
+    def glasses(self) -> Glasses: ...
+    @property
+    def proposals(self) -> Proposals: ...
     @property
     def validations(self) -> Validations: ...
     @property

@@ -1,18 +1,25 @@
-"""Requests for approval with the answers given to them."""
+"""Requests for approval with the answers given to them, and the plans that both name."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, tuple_, update
 
+from lockgate.adapters.sql.approvals_tables import plans
+from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import decision_of, request_of, who_columns
 from lockgate.adapters.sql.tables import PENDING, decisions, models, requests
-from lockgate.domain.approvals import ApprovalRequest, Decision
+from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState
+from lockgate.domain.canonical import canonical, digest_of
 from lockgate.domain.errors import NotFound
+from lockgate.domain.plans import Parts
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 
@@ -35,6 +42,7 @@ class SqlApprovals:
             "asked_at": request.asked_at,
             "plan_digest": request.plan_digest,
             "state": request.state.value,
+            "closed_because": request.closed_because,
         }
         self._connection.execute(insert(requests).values(values))
         for decision in request.decisions:
@@ -42,24 +50,73 @@ class SqlApprovals:
 
     def decide(self, request_id: str, decision: Decision, state: str) -> None:
         """Add the answer and set the request's state. Raises NotFound when there is no such request."""
-        moved = update(requests).where(requests.c.id == request_id).values(state=str(state))
-        if self._connection.execute(moved).rowcount == 0:
-            raise NotFound(
-                f"There is no request for approval {request_id}.", hint="lockgate approvals lists those that wait."
-            )
+        self._set(request_id, state=str(state))
         self._write(request_id, decision)
+
+    def close(self, request_id: str, state: RequestState, because: str) -> None:
+        """Raises NotFound when there is no such request."""
+        self._set(request_id, state=state.value, closed_because=because)
+
+    def take_back(self, request_id: str, name: str, at: datetime, because: str) -> int:
+        here = decisions.c
+        theirs = (here.request == request_id, or_(here.who == name, here.behalf == name))
+        return self._end(at, because, *theirs)
+
+    def void(self, ref: VersionRef, at: datetime, because: str) -> int:
+        of_version = select(requests.c.id).where(
+            requests.c.model_id == self._names.key(ref.model), requests.c.version == ref.version
+        )
+        return self._end(at, because, decisions.c.request.in_(of_version))
+
+    def keep_plan(self, digest: str, parts: Parts, at: datetime) -> None:
+        text = canonical(dict(parts))
+        if digest_of(text) != digest:
+            raise ValueError(f"these are not the parts of the plan {digest}")
+        insert_if_new(
+            self._connection, plans, {"digest": digest, "parts": text.decode(), "kept_at": at}, [plans.c.digest]
+        )
+
+    def plan(self, digest: str) -> Parts | None:
+        return self._plans([digest]).get(digest)
+
+    def get(self, id: str) -> ApprovalRequest | None:
+        living = (models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
+        return self._with_plans(next(iter(self._all(_rows().where(requests.c.id == id, *living))), None))
 
     def latest(self, ref: VersionRef, stage: Stage) -> ApprovalRequest | None:
         here = {"model_id": self._names.key(ref.model), "version": ref.version, "stage": stage.value}
-        return next(iter(self._all(_LATEST, here)), None)
+        return self._with_plans(next(iter(self._all(_LATEST, here)), None))
 
-    def pending(self) -> Sequence[ApprovalRequest]:
-        living = (PENDING, models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
-        return self._all(_rows().where(*living).order_by(requests.c.asked_at, requests.c.id))
+    def pending(self, limit: int = 100, after: str = "") -> Sequence[ApprovalRequest]:
+        rows = _rows().where(*self._pending()).order_by(requests.c.asked_at, requests.c.id).limit(limit)
+        if after:
+            last = self._connection.execute(select(requests.c.asked_at).where(requests.c.id == after)).scalar()
+            if last is None:
+                raise NotFound(f"There is no request for approval {after}.", hint="lockgate approvals list")
+            # the first condition is what the index reads; the second leaves out those of that very moment
+            rows = rows.where(requests.c.asked_at >= last)
+            rows = rows.where(tuple_(requests.c.asked_at, requests.c.id) > tuple_(_instant(last), after))
+        return self._all(rows)
+
+    def pending_of(self, model: str, limit: int = 100) -> Sequence[ApprovalRequest]:
+        here = requests.c.model_id == self._names.key(model)
+        return self._all(_rows().where(here, PENDING).order_by(requests.c.asked_at, requests.c.id).limit(limit))
+
+    def pending_counts(self) -> Mapping[str, int]:
+        counted = (
+            select(models.c.name, func.count())
+            .join(requests, requests.c.model_id == models.c.id)
+            .where(*self._pending())
+            .group_by(models.c.name)
+        )
+        return {row[0]: row[1] for row in self._connection.execute(counted)}
 
     def of_model(self, model: str, limit: int = 100) -> Sequence[ApprovalRequest]:
         here = requests.c.model_id == self._names.key(model)
         return self._all(_rows().where(here).order_by(*_NEWEST_FIRST).limit(limit))
+
+    def _pending(self) -> tuple[Any, ...]:
+        return (PENDING, models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
 
     def _all(self, rows: Select[Any], here: Mapping[str, Any] | None = None) -> list[ApprovalRequest]:
         found = self._connection.execute(rows, here).all()
@@ -71,6 +128,30 @@ class SqlApprovals:
             answers[row.request].append(decision_of(row))
         return [request_of(row, tuple(answers[row.id])) for row in found]
 
+    def _with_plans(self, request: ApprovalRequest | None) -> ApprovalRequest | None:
+        """The request with the plans that were signed; most have none, and then nothing is asked."""
+        if request is None or not request.decisions:
+            return request
+        signed = {decision.plan_digest for decision in request.decisions}
+        return replace(request, plans=self._plans(signed))
+
+    def _plans(self, digests: Iterable[str]) -> dict[str, Parts]:
+        found = self._connection.execute(select(plans).where(plans.c.digest.in_(sorted(digests))))
+        # what somebody changed behind us is no longer the plan that its digest names
+        return {row.digest: json.loads(row.parts) for row in found if digest_of(row.parts.encode()) == row.digest}
+
+    def _set(self, request_id: str, **values: str) -> None:
+        moved = update(requests).where(requests.c.id == request_id).values(**values)
+        if self._connection.execute(moved).rowcount == 0:
+            raise NotFound(
+                f"There is no request for approval {request_id}.", hint="lockgate approvals list shows those that wait."
+            )
+
+    def _end(self, at: datetime, because: str, *theirs: Any) -> int:
+        living = (decisions.c.approved.is_(True), decisions.c.withdrawn_at.is_(None))
+        ended = update(decisions).where(*living, *theirs).values(withdrawn_at=at, withdrawn_because=because)
+        return self._connection.execute(ended).rowcount
+
     def _write(self, request_id: str, decision: Decision) -> None:
         values = {
             "request": request_id,
@@ -79,11 +160,18 @@ class SqlApprovals:
             "comment": decision.comment,
             "at": decision.at,
             "plan_digest": decision.plan_digest,
+            "behalf": decision.behalf,
+            "withdrawn_at": decision.withdrawn_at,
+            "withdrawn_because": decision.withdrawn_because,
         }
         self._connection.execute(insert(decisions).values(values))
 
 
 _NEWEST_FIRST = (requests.c.asked_at.desc(), requests.c.id.desc())
+
+
+def _instant(at: datetime) -> Any:
+    return bindparam(None, at, type_=requests.c.asked_at.type)
 
 
 def _rows() -> Select[Any]:

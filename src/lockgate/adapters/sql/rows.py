@@ -181,12 +181,22 @@ def request_of(row: Row[Any], decisions: tuple[Decision, ...]) -> ApprovalReques
         plan_digest=row.plan_digest,
         state=RequestState(row.state),
         decisions=decisions,
+        closed_because=row.closed_because,
     )
 
 
 def decision_of(row: Row[Any]) -> Decision:
     """One answer to a request."""
-    return Decision(row.approved, who_of("who", row), row.comment, row.at, row.plan_digest)
+    return Decision(
+        approved=row.approved,
+        who=who_of("who", row),
+        comment=row.comment,
+        at=row.at,
+        plan_digest=row.plan_digest,
+        behalf=row.behalf,
+        withdrawn_at=row.withdrawn_at,
+        withdrawn_because=row.withdrawn_because,
+    )
 
 
 def release_of(row: Row[Any]) -> Release:

@@ -16,6 +16,7 @@ from lockgate.adapters.sql import (
 )
 from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
 from lockgate.adapters.sql.approvals import SqlApprovals
+from lockgate.adapters.sql.approvals_around import SqlDelegations, SqlGlasses, SqlProposals
 from lockgate.adapters.sql.catalog import SqlCatalog
 from lockgate.adapters.sql.checks import SqlChecks
 from lockgate.adapters.sql.drift import SqlDrift
@@ -58,6 +59,9 @@ class SqlWork:
         self.drift = SqlDrift(connection, names, self.policies, self.adoption)
         self.promotions = SqlPromotions(connection, names, store.now)
         self.approvals = SqlApprovals(connection, names)
+        self.delegations = SqlDelegations(connection)
+        self.glasses = SqlGlasses(connection, names)
+        self.proposals = SqlProposals(connection)
         self.validations = SqlValidations(connection, names)
         self.checks = SqlChecks(connection, names)
         self.endpoints = SqlEndpoints(connection, names)

@@ -251,6 +251,7 @@ requests = Table(
     Column("asked_at", Instant, nullable=False),
     Column("plan_digest", String(80), nullable=False),
     Column("state", String(20), nullable=False),
+    Column("closed_because", Text, nullable=False, server_default=text("''")),
 )
 PENDING = requests.c.state == text("'pending'")
 Index(
@@ -269,6 +270,9 @@ decisions = Table(
     Column("comment", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("plan_digest", String(80), nullable=False),
+    Column("behalf", String(256), nullable=False, server_default=text("''")),
+    Column("withdrawn_at", Instant),
+    Column("withdrawn_because", Text, nullable=False, server_default=text("''")),
     sqlite_autoincrement=True,
 )
 
