@@ -127,22 +127,27 @@ def _checks(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[s
 
 
 def _custom(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
-    """What custom rules gave and may have read: metrics, and of the tags, of which many mean nothing, those they name.
+    """What custom rules may have read: metrics, the champion, and else what they name: many tags mean nothing.
 
+    What they gave follows from it, and is not known where an approval is signed: they are never evaluated under a lock.
     Lockgate's own tags about approvals are left out: an approval writes them, and would make itself stale.
     """
     rules = [rule for each in asked for rule in each.custom]
     if not rules:
         return
-    for rule in rules:
-        result = evidence.custom.get(rule.name)
-        yield f"rule {rule.name}", None if result is None else f"{str(result.value).lower()}: {result.because}"
     for name, metric in evidence.metrics.items():
         yield f"metric {name}", _metric(metric)
     written = " ".join(rule.cel for rule in rules)
     for key, value in evidence.tags.items():
         if key in written and key not in _OWN_TAGS:
             yield f"tag {key}", value
+    examination = evidence.validation.examination if evidence.validation else None
+    for result in examination.results if examination else ():
+        if result.name in written:
+            yield f"test {result.name}", "passed" if result.passed else "failed"
+    for check in evidence.checks:
+        if check.name in written:
+            yield f"check {check.name}", f"{'passed' if check.passed else 'failed'} on {check.digest}"
     if evidence.champion is not None:
         yield "champion", str(evidence.champion.ref)
         for name, metric in evidence.champion.metrics.items():

@@ -1,0 +1,1 @@
+"""Custom rules in the Common Expression Language, judged in processes that can be killed (ADR 0005)."""
