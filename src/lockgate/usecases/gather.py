@@ -14,6 +14,7 @@ from lockgate.domain.manifest import Manifest
 from lockgate.domain.policy import Policy
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.consent_facts import release_settings, roles_of
 from lockgate.usecases.ports import CatalogVersion, Lifecycle, Ports, Work
 
 
@@ -94,6 +95,7 @@ def gather(
     asks_who_is_there = target.is_gated and (archive_existing or rules.max_versions is not None)
     there = work.versions.in_stage(ref.model, target) if asks_who_is_there else ()
     asks_for_approval = rules.approval is not None or row.quarantine is not None
+    request = work.approvals.latest(ref, target) if asks_for_approval else None
     return Evidence(
         ref=ref,
         target=target,
@@ -103,12 +105,14 @@ def gather(
         metrics=work.catalog.metrics(ref) if rules.metrics else {},
         tags=known.tags,
         validation=validation or work.validations.open_for(ref),
-        request=work.approvals.latest(ref, target) if asks_for_approval else None,
+        request=request,
         quarantine=row.quarantine,
         occupants=tuple(other for other in there if other != ref),
         archive_existing=archive_existing,
         policy_digest=policy.digest,
         now=now,
+        roles=roles_of(work, request),
+        release=release_settings(policy, ref.model, target),
     )
 
 
