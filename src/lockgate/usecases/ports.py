@@ -28,6 +28,7 @@ from lockgate.usecases.adoption_ports import Adoption, Drift
 from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
+from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
 
 
@@ -326,6 +327,8 @@ class Work(Protocol):
     @property
     def record(self) -> Record: ...
     @property
+    def tree(self) -> Tree: ...
+    @property
     def webhooks(self) -> Webhooks: ...
     @property
     def policies(self) -> Policies: ...
@@ -356,6 +359,9 @@ class Store(Protocol):
 
     def making(self, model: str) -> AbstractContextManager[Work]:
         """As `writing`, for a name that nobody is expected to bear: only the name is locked."""
+
+    def changing(self) -> AbstractContextManager[Work]:
+        """Locks nothing: for rows of which each is written whole, and nothing goes on the record."""
 
     def within(self, workspace: str) -> AbstractContextManager[None]:
         """Transactions of this thread see that workspace of MLflow's: queued work is done where it was asked for."""

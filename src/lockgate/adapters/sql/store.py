@@ -30,6 +30,7 @@ from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
 from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import chains
+from lockgate.adapters.sql.tree import SqlTree
 from lockgate.adapters.sql.troubles import explained
 from lockgate.adapters.sql.turns import Turns
 from lockgate.adapters.sql.validations import SqlValidations
@@ -68,6 +69,7 @@ class SqlWork:
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.people = SqlPeople(connection)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
+        self.tree = SqlTree(connection)
 
     def opened(self, model: str, found: Opening | None) -> None:
         """Keep what the lock of this model found, so that nobody asks for it again."""
