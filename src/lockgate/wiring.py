@@ -17,6 +17,7 @@ from lockgate.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from lockgate.adapters.artifacts.pinned import PinnedArtifacts
+    from lockgate.adapters.cel.evaluator import CelRules
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.sandbox.process import ProcessSandbox
@@ -64,6 +65,12 @@ class Node:
         return PinnedArtifacts(self.settings.artifacts, self.settings.home / "cache", limits=limits)
 
     @cached_property
+    def custom(self) -> CelRules:
+        from lockgate.adapters.cel.evaluator import CelRules
+
+        return CelRules()
+
+    @cached_property
     def ports(self) -> Ports:
         from lockgate.adapters.sql.queue import SqlQueue
         from lockgate.adapters.system import SortableIds, SystemClock
@@ -77,6 +84,7 @@ class Node:
             ids=SortableIds(),
             owner=f"{self.role}@{socket.gethostname()}:{os.getpid()}",
             started_at=datetime.now(UTC),
+            custom=self.custom,
         )
 
     @cached_property

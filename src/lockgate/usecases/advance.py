@@ -22,6 +22,7 @@ from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
 from lockgate.domain.validation import SUITE
 from lockgate.domain.verdict import Level, Standing, Verdict
 from lockgate.usecases import validate
+from lockgate.usecases.custom_rules import NOTHING_KNOWN, Known, Unjudged, apart
 from lockgate.usecases.gather import (
     Looked,
     catalog_version,
@@ -37,6 +38,7 @@ from lockgate.usecases.stages import Move, enter, leave_in_quarantine
 SOON = timedelta(milliseconds=100)
 LATER = timedelta(seconds=1)
 AT_LEAST_EVERY = timedelta(seconds=30)
+KEPT_CHANGING = "the evidence kept changing while its custom rules were evaluated"
 NEEDS_VALIDATION = frozenset({*SUITE, "runtime_matches", "require_signature"})
 
 
@@ -62,12 +64,13 @@ def advance(ports: Ports, promotion: Promotion, claim: Claim, look: Callable[[],
         return step.give_up(gone.message)
 
 
-def begin(ports: Ports, work: Work, promotion: Promotion, looked: Looked) -> Promotion:
+def begin(ports: Ports, work: Work, promotion: Promotion, looked: Looked, known: Known) -> Promotion:
     """The first step of a promotion that is not stored yet, in the transaction that opens it.
 
     Where its gates hold and nothing is to be served, or where they fail, it is stored when it is over already.
+    Raises Unjudged when custom rules have to be evaluated first.
     """
-    return _Step(ports, promotion, None).judge_in(work, looked)
+    return _Step(ports, promotion, None, known=known).judge_in(work, looked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +96,22 @@ class _Step:
     promotion: Promotion
     claim: Claim | None
     under_way: Callable[[], Looked] | None = None
+    known: Known = NOTHING_KNOWN
 
     def judge(self) -> Promotion:
         """Judge the gates on fresh facts: refuse, wait, validate, start green, or commit at once."""
         looked = self.under_way() if self.under_way is not None else self._looked()
-        with self._writing() as work:
-            return self.judge_in(work, looked)
+        return self._apart(lambda step, work: step.judge_in(work, looked))
 
     def judge_in(self, work: Work, looked: Looked) -> Promotion:
-        """As `judge`, in the caller's transaction and on what the caller read of the artifacts."""
+        """As `judge`, in the caller's transaction and on what the caller read of the artifacts. Raises Unjudged."""
         facts = keep_pin(self.ports, work, self.promotion.ref, looked)
-        seen = self._look(work, facts)
+        try:
+            seen = self._look(work, facts)
+        except Unjudged:
+            if self.claim is not None or not self.known.last:
+                raise
+            return self._close(work, self.promotion, PromotionState.CANCELLED, KEPT_CHANGING)
         promotion = replace(
             self.promotion,
             lasting=self.promotion.lasting or self._was_made_lasting(work),
@@ -133,22 +141,25 @@ class _Step:
 
     def look_at_green(self) -> Promotion:
         """Commit when green answers; give it up when it failed or took too long."""
+        return self._apart(lambda step, work: step.look_at_green_in(work))
+
+    def look_at_green_in(self, work: Work) -> Promotion:
+        """As `look_at_green`, in the caller's transaction. Raises Unjudged."""
         promotion = self.promotion
-        with self._writing() as work:
-            policy = work.policies.in_force()
-            green = work.endpoints.observed_release(promotion.candidate)
-            state = green.state if green is not None else None
-            if state in (GroupState.READY, GroupState.SERVING):
-                return self._commit_green(work, promotion)
-            if green is not None and state is GroupState.FAILED:
-                return self._green_failed(work, promotion, green.because)
-            # time in which no controller ran, and perhaps no agent, is not green's fault
-            began = max(promotion.state_since or promotion.asked_at, self.ports.started_at)
-            if self._now() - began > policy.warm_limit:
-                told = "no agent has reported it" if green is None else f"it is still {green.state}"
-                limit = f"{policy.warm_limit.total_seconds():g} s"
-                return self._green_failed(work, promotion, f"it did not get ready within {limit}: {told}")
-            return self._save(work, promotion, due_in=SOON)
+        policy = work.policies.in_force()
+        green = work.endpoints.observed_release(promotion.candidate)
+        state = green.state if green is not None else None
+        if state in (GroupState.READY, GroupState.SERVING):
+            return self._commit_green(work, promotion)
+        if green is not None and state is GroupState.FAILED:
+            return self._green_failed(work, promotion, green.because)
+        # time in which no controller ran, and perhaps no agent, is not green's fault
+        began = max(promotion.state_since or promotion.asked_at, self.ports.started_at)
+        if self._now() - began > policy.warm_limit:
+            told = "no agent has reported it" if green is None else f"it is still {green.state}"
+            limit = f"{policy.warm_limit.total_seconds():g} s"
+            return self._green_failed(work, promotion, f"it did not get ready within {limit}: {told}")
+        return self._save(work, promotion, due_in=SOON)
 
     def look_at_switch(self) -> Promotion:
         """Done when the agent says that the committed generation serves. The bake takes no time in this release."""
@@ -216,6 +227,8 @@ class _Step:
             # it leaves with this very commit, so it counts against no limit and is archived once
             staying = tuple(ref for ref in evidence.occupants if ref != promotion.leaves)
             evidence = replace(evidence, occupants=staying)
+        if promotion.kind is not Kind.ROLLBACK:
+            evidence = self.known.on(evidence, rules)
         # A rollback goes to a release that held its gates in its day; judging it anew could forbid the way back.
         held = Verdict(()) if promotion.kind is Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
         return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules))
@@ -401,6 +414,30 @@ class _Step:
 
     def _now(self) -> datetime:
         return self.ports.clock.now()
+
+    def _apart(self, step: Callable[[_Step, Work], Promotion]) -> Promotion:
+        """Take the step in a transaction of its own, with the custom rules it asks for evaluated outside of it."""
+
+        def attempt(known: Known) -> Promotion:
+            with self._writing() as work:
+                return step(replace(self, known=known), work)
+
+        try:
+            return apart(self.ports.custom, attempt)
+        except Unjudged:
+            return self._kept_changing()
+
+    def _kept_changing(self) -> Promotion:
+        promotion = self.promotion
+        with self._writing() as work:
+            if promotion.candidate:
+                work.endpoints.warm(promotion.endpoint, None)
+                promotion = replace(promotion, candidate="")
+            if promotion.lasting:
+                return self._save(
+                    work, self._in(promotion, PromotionState.JUDGING, because=KEPT_CHANGING), due_in=LATER
+                )
+            return self._close(work, promotion, PromotionState.CANCELLED, KEPT_CHANGING)
 
     @contextmanager
     def _writing(self) -> Iterator[Work]:

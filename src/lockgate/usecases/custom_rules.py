@@ -79,6 +79,9 @@ class Known:
         return replace(self, results={**self.results, _key(wanted, evidence): found})
 
 
+NOTHING_KNOWN = Known()
+
+
 def apart(custom: CustomRules, attempt: Callable[[Known], T]) -> T:
     """Make the attempt, with the rules it asks for evaluated between its transactions.
 

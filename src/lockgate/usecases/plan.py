@@ -10,6 +10,7 @@ from lockgate.domain.rules import judge, leavers
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Verdict
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.custom_rules import evaluated
 from lockgate.usecases.gather import gather, inspect_artifacts
 from lockgate.usecases.ports import Ports
 
@@ -44,6 +45,7 @@ def plan(ports: Ports, ref: VersionRef, stage: Stage, *, archive_existing: bool 
         environment = policy.environment_for(stage)
         serves = bool(environment) and policy.endpoint_rule(ref.model).serve
         endpoint = work.endpoints.get(environment.name, ref.model) if environment else None
+    evidence = evaluated(ports.custom, evidence, rules)
     return Plan(
         ref=ref,
         stage=stage,

@@ -28,6 +28,7 @@ from lockgate.usecases.adoption_ports import Adoption, Drift
 from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
+from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
 from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
 
@@ -405,6 +406,7 @@ class Ports:
     owner: str
     started_at: datetime
     denials: Tally = field(default_factory=Tally)
+    custom: CustomRules = field(default_factory=NoCustomRules)
 
 
 class AlreadyOpen(Exception):

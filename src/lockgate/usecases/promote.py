@@ -13,12 +13,13 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
 from lockgate.domain.identity import Who
-from lockgate.domain.promotion import Kind, Promotion, PromotionState
+from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
 from lockgate.usecases.advance import advance, begin
+from lockgate.usecases.custom_rules import Known, apart
 from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts, no_version
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
 from lockgate.usecases.ports import LostClaim, Ports, Work
@@ -65,18 +66,24 @@ def _asked(
     ports: Ports, ask: Ask, looking: Looking | Looked | None, when_done: Callable[[Work], None] | None
 ) -> Promotion:
     looked = looking.within(A_MOMENT) if isinstance(looking, Looking) else looking
-    claim = None
-    with ports.store.writing(ask.ref.model) as work:
-        promotion, is_new = _open(ports, work, ask)
-        if is_new and looking is None and ask.kind is not Kind.ROLLBACK:
-            raise _NothingSeen
-        if is_new and looked is not None:
-            promotion = begin(ports, work, promotion, looked)
-        elif is_new:
-            # it may take long: others see that it goes on, and take it over should this process end
-            claim = work.promotions.add(promotion, due_at=promotion.asked_at, claimed_by=ports.owner, lease=FIRST_LEASE)
-        if promotion.state is PromotionState.DONE and when_done is not None:
-            when_done(work)
+
+    def opened(known: Known) -> tuple[Promotion, Claim | None]:
+        claim = None
+        with ports.store.writing(ask.ref.model) as work:
+            promotion, is_new = _open(ports, work, ask)
+            if is_new and looking is None and ask.kind is not Kind.ROLLBACK:
+                raise _NothingSeen
+            if is_new and looked is not None:
+                promotion = begin(ports, work, promotion, looked, known)
+            elif is_new:
+                # it may take long: others see that it goes on, and take it over should this process end
+                due, lease = promotion.asked_at, FIRST_LEASE
+                claim = work.promotions.add(promotion, due_at=due, claimed_by=ports.owner, lease=lease)
+            if promotion.state is PromotionState.DONE and when_done is not None:
+                when_done(work)
+        return promotion, claim
+
+    promotion, claim = apart(ports.custom, opened)
     if claim is None:
         return promotion
     try:
