@@ -71,7 +71,8 @@ def keep_pin(ports: Ports, work: Work, ref: VersionRef, looked: Looked) -> Artif
     now = ports.clock.now()
     work.versions.pin(ref, manifest, now)
     detail: dict[str, Plain] = {"digest": manifest.digest, "files": len(manifest.files), "bytes": manifest.size}
-    work.record.write(Entry("version:pinned", LOCKGATE, now, ref.model, ref.version, detail=detail))
+    entry = Entry("version:pinned", LOCKGATE, now, ref.model, ref.version, None, manifest.digest, detail=detail)
+    work.record.write(entry)
     return looked.facts
 
 

@@ -1,8 +1,9 @@
-"""How much of a long text goes on the record: its beginning, and a digest that proves the rest."""
+"""How values go on the record: long texts with their beginning and a digest, addresses without what may be secret."""
 
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import urlsplit
 
 LONGEST = 500
 
@@ -13,3 +14,12 @@ def short(text: str) -> str:
         return text
     proof = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     return f"{text[:LONGEST]}… (sha256:{proof}, {len(text)} characters)"
+
+
+def address(url: str) -> str:
+    """The address without user, password, query and fragment, where some have a secret; "" for what is no address."""
+    try:
+        found = urlsplit(url)
+    except ValueError:
+        return ""
+    return short(found._replace(netloc=found.netloc.rpartition("@")[2], query="", fragment="").geturl())

@@ -6,7 +6,7 @@ Each `may_…` is asked before the change and each past-tense function records i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockgate.domain.audit import Entry
@@ -17,10 +17,11 @@ from lockgate.domain.promotion import Kind
 from lockgate.domain.serving import Endpoint, EndpointState
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
+from lockgate.domain.webhooks import Webhook
 from lockgate.usecases import denials, stages, validate, webhooks
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.promote import Ask
-from lockgate.usecases.recorded import short
+from lockgate.usecases.recorded import address, short
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 APPROVAL_REQUEST = "approval_request"
@@ -40,6 +41,21 @@ class Change:
     model: str
     who: Who
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a version was registered with."""
+
+    source: str
+    run: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_plain(self) -> dict[str, Plain]:
+        """As it stands on the record."""
+        told: dict[str, Plain] = {"source": short(self.source), "run": self.run or ""}
+        return {**told, "description": short(self.description or ""), "tags": _recorded(self.tags)}
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -65,14 +81,14 @@ def model_registered(work: Work, change: Change, tags: Mapping[str, str], descri
         work.versions.delete_model(change.model, change.at)
         work.versions.add_model(change.model)
     prompt = (tags.get(IS_PROMPT) or "").lower() == "true"
-    detail: dict[str, Plain] = {"tags": _recorded(tags)} if tags else {}
-    _write(work, change, "prompt:registered" if prompt else "model:registered", detail=detail)
+    after: dict[str, Plain] = {"description": short(description or ""), "tags": _recorded(tags)}
+    _write(work, change, "prompt:registered" if prompt else "model:registered", before=None, after=after)
     webhooks.model_created(work, change.model, tags, description, change.at)
 
 
-def model_described(work: Work, change: Change, description: str | None) -> None:
+def model_described(work: Work, change: Change, before: str | None, after: str | None) -> None:
     """A model's description changed."""
-    _write(work, change, "model:described", detail={"description": short(description or "")})
+    _write(work, change, "model:described", before=_text(before), after=_text(after))
 
 
 def may_rename_model(work: Work, model: str) -> None:
@@ -94,10 +110,14 @@ def may_delete_model(work: Work, model: str) -> None:
 
 def model_deleted(work: Work, change: Change) -> None:
     """A model made under the same name later starts with nothing."""
-    _write(work, change, "model:deleted", detail={"versions": work.versions.count(change.model)})
-    for endpoint in work.endpoints.of_model(change.model):
-        if endpoint.state is not EndpointState.RETIRED:
-            work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, "its model was deleted before it ever served")
+    idle = _endpoints(work, change.model)
+    before: dict[str, Plain] = {
+        "versions": work.versions.count(change.model),
+        "endpoints": [endpoint.environment for endpoint in idle],
+    }
+    _write(work, change, "model:deleted", before=before, after=None)
+    for endpoint in idle:
+        work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, "its model was deleted before it ever served")
     work.validations.close_of_model(change.model, "its model was deleted", change.at)
     work.versions.delete_model(change.model, change.at)
 
@@ -125,27 +145,27 @@ def may_register_version(work: Work, model: str, tags: Mapping[str, str]) -> Non
 
 
 def version_registered(
-    ports: Ports, work: Work, change: Change, version: int, source: str, location: str | None = None
+    ports: Ports, work: Work, change: Change, version: int, given: Given, location: str | None = None
 ) -> None:
     """A new version in stage None; validated at once where the policy or an endpoint of its model asks for it.
 
     `location` is where MLflow's row says that its artifacts lie, for who has just written it.
     """
     ref = VersionRef(change.model, version)
-    detail: dict[str, Plain] = {"source": short(source)}
+    detail = given.as_plain()
     if work.catalog.is_prompt(change.model):
-        _write(work, change, "prompt:version-registered", version=version, detail=detail)
+        _write(work, change, "prompt:version-registered", version=version, before=None, detail=detail)
         return
     work.versions.register(ref, change.who, change.at, location=location)
-    _write(work, change, "version:registered", version=version, after=Stage.NONE, detail=detail)
+    _write(work, change, "version:registered", version=version, before=None, after=Stage.NONE, detail=detail)
     if work.policies.in_force().names_for_registration(change.model) or _endpoints(work, change.model):
         id = ports.ids.new("val")
         validate.queue(work, id=id, ref=ref, who=change.who, trigger="registration", at=change.at)
 
 
-def version_described(work: Work, change: Change, version: int, description: str | None) -> None:
+def version_described(work: Work, change: Change, version: int, before: str | None, after: str | None) -> None:
     """A version's description changed."""
-    _write(work, change, "version:described", version=version, detail={"description": short(description or "")})
+    _write(work, change, "version:described", version=version, before=_text(before), after=_text(after))
 
 
 def may_delete_version(work: Work, ref: VersionRef) -> None:
@@ -166,7 +186,7 @@ def version_deleted(work: Work, change: Change, version: int) -> None:
     ref = VersionRef(change.model, version)
     row = work.versions.get(ref)
     before = row.stage.value if row else ""
-    _write(work, change, "version:deleted", version=version, before=before)
+    _write(work, change, "version:deleted", version=version, before=before, after=None)
     if row is None:
         return
     work.versions.delete(ref, change.at)
@@ -201,13 +221,13 @@ def may_act_by_tag(work: Work, model: str) -> None:
         raise _no_approvals_for_prompts(model)
 
 
-def tagged(work: Work, change: Change, key: str, value: str | None, version: int | None = None) -> None:
-    """A tag of a model or a version was set, or deleted with None."""
+def tagged(
+    work: Work, change: Change, key: str, value: str | None, version: int | None = None, *, before: str | None = None
+) -> None:
+    """A tag of a model or a version was set, or deleted with None; `before` is what it was, None where it was not."""
     subject = "model" if version is None else "version"
-    detail: dict[str, Plain] = {"key": key} if value is None else {"key": key, "value": short(value)}
-    _write(
-        work, change, f"{subject}:untagged" if value is None else f"{subject}:tagged", version=version, detail=detail
-    )
+    action = f"{subject}:untagged" if value is None else f"{subject}:tagged"
+    _write(work, change, action, version=version, before=_text(before), after=_text(value), detail={"key": key})
     webhooks.tagged(work, change.model, version, key, value, change.at)
 
 
@@ -253,7 +273,7 @@ def _has_primary(work: Work, model: str, stage: Stage) -> bool:
 
 def alias_changed(work: Work, change: Change, alias: str, before: int | None, after: int | None) -> None:
     """An alias of the user's own was set, moved, or (after None) deleted."""
-    was, now = ("" if version is None else str(version) for version in (before, after))
+    was, now = (None if version is None else str(version) for version in (before, after))
     action = "alias:deleted" if after is None else "alias:set"
     _write(
         work, change, action, version=before if after is None else after, before=was, after=now, detail={"alias": alias}
@@ -261,14 +281,44 @@ def alias_changed(work: Work, change: Change, alias: str, before: int | None, af
     webhooks.alias_moved(work, change.model, alias, after, change.at)
 
 
-def webhook_changed(work: Work, action: str, who: Who, at: datetime, told: Mapping[str, Plain]) -> None:
-    """One of MLflow's webhooks was made, changed or deleted; what it is now, but for its secret."""
-    work.record.write(Entry(action, who, at, detail=told))
+def webhook_changed(
+    work: Work, action: str, change: Change, before: Webhook | None, after: Webhook | None, *, new_secret: bool
+) -> None:
+    """One of MLflow's webhooks was made, changed or deleted. Of its secret the record says that there is a new one."""
+    one = after or before
+    detail: dict[str, Plain] = {"webhook": one.id, "name": one.name} if one is not None else {}
+    if new_secret:
+        detail["secret"] = "replaced" if before is not None else "given"
+    work.record.write(Entry(action, change.who, change.at, "", None, _webhook(before), _webhook(after), detail=detail))
 
 
-def workspace_changed(work: Work, action: str, workspace: str, who: Who, at: datetime) -> None:
-    """One of MLflow's workspaces was made, changed or deleted."""
-    work.record.write(Entry(action, who, at, detail={"workspace": workspace}))
+def _webhook(webhook: Webhook | None) -> dict[str, Plain] | None:
+    if webhook is None:
+        return None
+    return {
+        "name": webhook.name,
+        "url": address(webhook.url),
+        "status": "ACTIVE" if webhook.active else "DISABLED",
+        "events": list(webhook.events),
+        "description": short(webhook.description),
+    }
+
+
+def workspace_changed(
+    work: Work,
+    action: str,
+    workspace: str,
+    change: Change,
+    before: Mapping[str, str | None] | None,
+    after: Mapping[str, str | None] | None,
+) -> None:
+    """One of MLflow's workspaces was made, changed or deleted: its columns before and after."""
+
+    def told(columns: Mapping[str, str | None] | None) -> dict[str, Plain] | None:
+        return None if columns is None else {name: address(value or "") for name, value in columns.items()}
+
+    detail: dict[str, Plain] = {"workspace": workspace}
+    work.record.write(Entry(action, change.who, change.at, "", None, told(before), told(after), detail=detail))
 
 
 def router_called(ports: Ports, router: str, action: str, who: Who) -> None:
@@ -339,12 +389,16 @@ def _write(
     action: str,
     *,
     version: int | None = None,
-    before: str = "",
-    after: str = "",
+    before: Plain = "",
+    after: Plain = "",
     detail: Mapping[str, Plain] | None = None,
 ) -> None:
     entry = Entry(action, change.who, change.at, change.model, version, before, after, detail=detail)
     work.record.write(entry)
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else short(value)
 
 
 def _recorded(tags: Mapping[str, str]) -> dict[str, Plain]:

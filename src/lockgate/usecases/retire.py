@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import Conflict, NotFound
 from lockgate.domain.identity import Who
 from lockgate.domain.serving import EndpointState
@@ -27,4 +28,6 @@ def retire(ports: Ports, environment: str, model: str, who: Who) -> None:
             if promotion.endpoint == endpoint.id and promotion.state.moves_endpoint:
                 raise Conflict(f"A rollout moves that endpoint (promotion {promotion.id}).", promotion=promotion.id)
         work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, f"retired by {who}")
-        work.record.write(Entry("endpoint:retired", who, ports.clock.now(), model, before=environment))
+        served = str(endpoint.release.ref) if endpoint.release is not None else None
+        detail: dict[str, Plain] = {"environment": environment}
+        work.record.write(Entry("endpoint:retired", who, ports.clock.now(), model, None, served, None, detail=detail))

@@ -64,7 +64,11 @@ def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move)
     left = lifecycle(work, ref).stage
     _place(work, ref, Stage.ARCHIVED, move, move.why, action="version:archived")
     work.versions.quarantine(ref, Quarantine(move.at, move.why))
-    work.record.write(Entry("version:quarantined", move.who, move.at, ref.model, ref.version, why=move.why))
+    detail: dict[str, Plain] = {"promotion": move.promotion}
+    entry = Entry(
+        "version:quarantined", move.who, move.at, ref.model, ref.version, None, "quarantined", move.why, detail
+    )
+    work.record.write(entry)
     follow(work, policy, ref.model, {left})
 
 

@@ -37,7 +37,8 @@ def queue(work: Work, *, id: str, ref: VersionRef, who: Who, trigger: str, at: d
     validation = Validation(id, ref, ValidationState.QUEUED, who, at, trigger)
     work.validations.add(validation)
     detail: dict[str, Plain] = {"validation": id, "trigger": trigger}
-    work.record.write(Entry("validation:requested", who, at, ref.model, ref.version, detail=detail))
+    entry = Entry("validation:requested", who, at, ref.model, ref.version, None, "queued", detail=detail)
+    work.record.write(entry)
     return validation
 
 
@@ -103,7 +104,9 @@ def _entry(validation: Validation, now: datetime) -> Entry:
         "digest": validation.digest,
         "results": results,
         "asked_by": str(validation.asked_by),
+        "request": validation.asked_by.request,
     }
     ref = validation.ref
     action = f"validation:{validation.state}"
-    return Entry(action, LOCKGATE, now, ref.model, ref.version, why=validation.because, detail=detail)
+    state = validation.state.value
+    return Entry(action, LOCKGATE, now, ref.model, ref.version, "running", state, validation.because, detail)

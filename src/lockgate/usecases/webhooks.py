@@ -172,7 +172,8 @@ def redeliver(ports: Ports, delivery: str, who: Who) -> Delivery:
             raise Conflict(f"The delivery {delivery} is about to be sent.", hint="Look again in a moment.")
         work.webhooks.redeliver(delivery, now)
         detail: dict[str, Plain] = {"webhook": found.webhook, "delivery": delivery, "event": found.event}
-        work.record.write(Entry("webhook:redelivered", who, now, detail=detail))
+        was, is_now = found.state.value, DeliveryState.WAITING.value
+        work.record.write(Entry("webhook:redelivered", who, now, "", None, was, is_now, detail=detail))
         after_it = work.webhooks.delivery(delivery)
         assert after_it is not None, "it was read in this transaction"
         return after_it
@@ -192,7 +193,8 @@ def _change(
         if subscriptions != found.subscriptions:
             work.webhooks.subscribe(webhook, subscriptions)
             detail: dict[str, Plain] = {"webhook": webhook, "name": found.name, "events": list(told)}
-            work.record.write(Entry(action, who, ports.clock.now(), detail=detail))
+            was, now = list(found.subscriptions), list(subscriptions)
+            work.record.write(Entry(action, who, ports.clock.now(), "", None, was, now, detail=detail))
         return replace(found, subscriptions=subscriptions)
 
 
@@ -243,4 +245,6 @@ class Post:
         work.webhooks.disable(webhook.id)
         detail: dict[str, Plain] = {"webhook": webhook.id, "name": webhook.name, "delivery": delivery.id}
         why = "its receiver answered 410 Gone"
-        work.record.write(Entry("webhook:disabled", LOCKGATE, now, why=why, detail=detail))
+        work.record.write(
+            Entry("webhook:disabled", LOCKGATE, now, before="ACTIVE", after="DISABLED", why=why, detail=detail)
+        )

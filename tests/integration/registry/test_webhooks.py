@@ -79,12 +79,14 @@ def test_changes_of_a_webhook_are_on_the_record_without_its_secret(
     store.delete_webhook(made.webhook_id)
     with node.ports.store.reading() as work:
         entries = work.record.read(limit=10)
-    told = {"webhook": made.webhook_id, "name": "hook", "url": "http://localhost/a"}
-    assert [(each.plain["action"], each.plain["detail"]) for each in reversed(entries)] == [
-        ("webhook:created", {**told, "status": "ACTIVE"}),
-        ("webhook:updated", {**told, "status": "DISABLED"}),
-        ("webhook:deleted", {**told, "status": "DISABLED"}),
+    told = {"name": "hook", "url": "http://localhost/a", "events": ["registered_model.created"], "description": ""}
+    active, disabled = {**told, "status": "ACTIVE"}, {**told, "status": "DISABLED"}
+    assert [tuple(each.plain[field] for field in ("action", "before", "after")) for each in reversed(entries)] == [
+        ("webhook:created", None, active),
+        ("webhook:updated", active, disabled),
+        ("webhook:deleted", disabled, None),
     ]
+    assert entries[-1].plain["detail"] == {"webhook": made.webhook_id, "name": "hook", "secret": "given"}
     assert all(SECRET not in each.linked.text and "hidden" not in each.linked.text for each in entries)
 
 

@@ -48,6 +48,7 @@ from lockgate.domain.promotion import Kind, Promotion
 from lockgate.domain.search import LEAST, MOST
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
+from lockgate.domain.webhooks import Webhook
 from lockgate.usecases import approve, promote, registry, webhooks
 from lockgate.usecases.ports import Work
 from lockgate.usecases.promote import Ask
@@ -103,9 +104,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
         _validate_model_name(name)
 
         def describe(work: Work, rows: Rows) -> Any:
-            if not rows.describe_model(name, description, get_current_time_millis()):
+            before = rows.describe_model(name, description, get_current_time_millis())
+            if before is None:
                 raise no_model(name)
-            registry.model_described(work, self._change(name), description)
+            registry.model_described(work, self._change(name), before.value, description)
             return rows.model(name)
 
         with self._there_first(name):
@@ -149,9 +151,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
         def put(work: Work, rows: Rows) -> None:
             registry.may_tag_model(tag.key)
-            if not rows.set_model_tag(name, tag.key, tag.value):
+            before = rows.set_model_tag(name, tag.key, tag.value)
+            if before is None:
                 raise no_model(name)
-            registry.tagged(work, self._change(name), tag.key, tag.value)
+            registry.tagged(work, self._change(name), tag.key, tag.value, before=before.value)
 
         with self._there_first(name):
             self._write(name, f"set model tag {tag.key}", put)
@@ -165,8 +168,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.may_tag_model(key)
             if not rows.has_model(name):
                 raise no_model(name)
-            rows.delete_model_tag(name, key)
-            registry.tagged(work, self._change(name), key, None)
+            before = rows.delete_model_tag(name, key)
+            registry.tagged(work, self._change(name), key, None, before=before.value)
 
         self._write(name, f"delete model tag {key}", delete)
 
@@ -209,7 +212,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             row |= {"current_stage": STAGE_NONE, "status": _READY, "status_message": None}
             made = rows.add_version(name, row, plain)
             number = made.version
-            registry.version_registered(self._governance.ports, work, change, number, source, origin.location or source)
+            given = registry.Given(source, origin.run_id, description, told)
+            registry.version_registered(self._governance.ports, work, change, number, given, origin.location or source)
             webhooks.version_created(
                 work, name, number, told, source=source, run_id=run_id, description=description, at=change.at
             )
@@ -228,9 +232,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
         number = _number(name, version)
 
         def describe(work: Work, rows: Rows) -> Any:
-            if not rows.describe_version(name, number, description, get_current_time_millis()):
+            before = rows.describe_version(name, number, description, get_current_time_millis())
+            if before is None:
                 raise no_version(name, number)
-            registry.version_described(work, self._change(name), number, description)
+            registry.version_described(work, self._change(name), number, before.value, description)
             return rows.version(name, number)
 
         with self._there_first(name, number):
@@ -262,9 +267,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
         def put(work: Work, rows: Rows) -> None:
             registry.may_tag_version(tag.key)
-            if not rows.set_version_tag(name, number, tag.key, tag.value):
+            before = rows.set_version_tag(name, number, tag.key, tag.value)
+            if before is None:
                 raise no_version(name, number)
-            registry.tagged(work, self._change(name), tag.key, tag.value, number)
+            registry.tagged(work, self._change(name), tag.key, tag.value, number, before=before.value)
 
         with self._there_first(name, number):
             self._write(name, f"set version tag {tag.key}", put)
@@ -279,8 +285,8 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.may_tag_version(key, deleting=True)
             if not rows.has_version(name, number):
                 raise no_version(name, number)
-            rows.delete_version_tag(name, number, key)
-            registry.tagged(work, self._change(name), key, None, number)
+            before = rows.delete_version_tag(name, number, key)
+            registry.tagged(work, self._change(name), key, None, number, before=before.value)
 
         self._write(name, f"delete version tag {key}", delete)
 
@@ -372,20 +378,37 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     # --- webhooks: MLflow's own bodies, recorded --------------------------------------------------------------------
 
-    def create_webhook(self, *args: Any, **kwargs: Any) -> Any:
+    def create_webhook(
+        self,
+        name: str,
+        url: str,
+        events: Any,
+        description: str | None = None,
+        secret: str | None = None,
+        status: Any = None,
+    ) -> Any:
         """MLflow's own, with an entry on the record."""
-        with self._recorded("webhook:created"):
-            return super().create_webhook(*args, **kwargs)
+        with self._recorded("webhook:created", new_secret=bool(secret)):
+            return super().create_webhook(name, url, events, description, secret, status)
 
-    def update_webhook(self, *args: Any, **kwargs: Any) -> Any:
+    def update_webhook(
+        self,
+        webhook_id: str,
+        name: str | None = None,
+        description: str | None = None,
+        url: str | None = None,
+        events: Any = None,
+        secret: str | None = None,
+        status: Any = None,
+    ) -> Any:
         """MLflow's own, with an entry on the record."""
-        with self._recorded("webhook:updated"):
-            return super().update_webhook(*args, **kwargs)
+        with self._recorded("webhook:updated", webhook_id, new_secret=bool(secret)):
+            return super().update_webhook(webhook_id, name, description, url, events, secret, status)
 
-    def delete_webhook(self, *args: Any, **kwargs: Any) -> None:
+    def delete_webhook(self, webhook_id: str) -> None:
         """MLflow's own, with an entry on the record."""
-        with self._recorded("webhook:deleted"):
-            super().delete_webhook(*args, **kwargs)
+        with self._recorded("webhook:deleted", webhook_id):
+            super().delete_webhook(webhook_id)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -406,12 +429,19 @@ class Governed(ReadingStore, SqlAlchemyStore):
             raise
 
     @contextmanager
-    def _recorded(self, action: str) -> Iterator[None]:
-        def record(work: Work, session: Session) -> None:
-            at = self._governance.ports.clock.now()
-            registry.webhook_changed(work, action, self._governance.who(), at, changed_webhook(session))
+    def _recorded(self, action: str, webhook: str | None = None, *, new_secret: bool = False) -> Iterator[None]:
+        """`webhook` is the one that is changed, None for a new one."""
+        before: list[Webhook | None] = []
 
-        with changing(Change(None, _always, record)):
+        def look(work: Work, _connection: Connection) -> None:
+            before[:] = [work.webhooks.get(webhook) if webhook is not None else None]
+
+        def record(work: Work, session: Session) -> None:
+            after = work.webhooks.get(changed_webhook(session))
+            told = before[0]
+            registry.webhook_changed(work, action, self._change(""), told, after, new_secret=new_secret)
+
+        with changing(Change(None, look, record)):
             yield
 
     def _change(self, model: str) -> registry.Change:
@@ -445,10 +475,6 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
 class GovernedInWorkspaces(Governed, WorkspaceAwareSqlAlchemyStore):
     """The same where MLflow's workspaces are switched on."""
-
-
-def _always(_work: Work, _connection: Connection) -> None:
-    return None
 
 
 def _number(name: str, version: Any) -> int:

@@ -34,16 +34,9 @@ def install() -> None:
         SqlWebhook.to_mlflow_entity = _entity
 
 
-def changed_webhook(session: Session) -> dict[str, str]:
-    """What the record says of the webhook that this session makes or changes: never its secret.
-
-    The query of its address is left out too, where some receivers have a password.
-    """
-    found = next((row for row in session if isinstance(row, SqlWebhook)), None)
-    if found is None:
-        return {}
-    address = found.url.partition("?")[0]
-    return {"webhook": found.webhook_id, "name": found.name, "url": address, "status": str(found.status)}
+def changed_webhook(session: Session) -> str:
+    """The id of the webhook that this session makes or changes; "" where there is none."""
+    return next((str(row.webhook_id) for row in session if isinstance(row, SqlWebhook)), "")
 
 
 def _deliver(*, event: Any, payload: Any, store: Any) -> None:

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from mlflow.entities import WorkspaceDeletionMode
+from mlflow.store.workspace.dbmodels.models import SqlWorkspace
 from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
@@ -57,12 +58,25 @@ class GovernedWorkspaces(SqlAlchemyStore):
             raise refusal
 
     def _recorded(self, action: str, workspace: str) -> AbstractContextManager[None]:
-        def record(work: Work, _session: Session) -> None:
+        before: list[_Columns | None] = []
+
+        def look(_work: Work, connection: Connection) -> None:
+            before[:] = [_columns(connection, workspace)]
+
+        def record(work: Work, session: Session) -> None:
             governance = self._governance
-            registry.workspace_changed(work, action, workspace, governance.who(), governance.ports.clock.now())
+            change = registry.Change("", governance.who(), governance.ports.clock.now())
+            after = _columns(session.connection(), workspace)
+            registry.workspace_changed(work, action, workspace, change, before[0], after)
 
-        return changing(Change(None, _always, record))
+        return changing(Change(None, look, record))
 
 
-def _always(_work: Work, _connection: Connection) -> None:
-    return None
+_Columns = dict[str, str | None]
+
+
+def _columns(connection: Connection, workspace: str) -> _Columns | None:
+    """What MLflow holds of the workspace; None where there is none."""
+    table: Table = SqlWorkspace.__table__
+    row = connection.execute(select(table).where(table.c.name == workspace)).first()
+    return None if row is None else dict(row._mapping)

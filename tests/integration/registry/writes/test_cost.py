@@ -26,9 +26,9 @@ Change = Callable[[Any], object]
 # what the commonest changes take, on SQLite with the beginning of the transaction, and on PostgreSQL
 FEW = {
     "create model": (8, 5),
-    "tag model": (5, 3),
+    "tag model": (6, 3),
     "create version": (14, 8),  # the first in a process reads the text of the policy as well
-    "tag version": (5, 3),
+    "tag version": (6, 3),
 }
 CHANGES: dict[str, Change] = {
     "create model": lambda store: store.create_registered_model("new", [RegisteredModelTag("a", "b")]),

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlflow.entities.model_registry import (
     ModelVersion,
@@ -39,6 +39,12 @@ _REDACTED = {
 }
 
 
+class Was(NamedTuple):
+    """What stood there before it was changed; None where nothing did."""
+
+    value: str | None
+
+
 class Rows:
     """The rows of one workspace, in the transaction that is open on the connection. Times are milliseconds."""
 
@@ -60,9 +66,11 @@ class Rows:
         self._insert(self._words.add_model_tag, [{"name": name, "key": k, "value": v} for k, v in tags.items()])
         return True
 
-    def describe_model(self, name: str, description: str | None, at: int) -> bool:
-        """False when there is no such model."""
-        return self._count(sql.DESCRIBE_MODEL, named=name, at=at, text=description) == 1
+    def describe_model(self, name: str, description: str | None, at: int) -> Was | None:
+        """None when there is no such model."""
+        before = self._first(sql.MODEL_DESCRIPTION, named=name)
+        self._count(sql.DESCRIBE_MODEL, named=name, at=at, text=description)
+        return None if before is None else Was(before.description)
 
     def rename_model(self, name: str, new_name: str, at: int) -> None:
         """The database carries the new name on to every row under the old one."""
@@ -74,12 +82,14 @@ class Rows:
         for statement in sql.DELETE_MODEL:
             self._count(statement, named=name)
 
-    def set_model_tag(self, name: str, key: str, value: str | None) -> bool:
-        """False when there is no such model."""
-        return self._count(self._words.set_model_tag, named=name, tag=key, text=value) == 1
+    def set_model_tag(self, name: str, key: str, value: str | None) -> Was | None:
+        """None when there is no such model."""
+        return self._put(self._words.set_model_tag, self._words.model_tag, named=name, tag=key, text=value)
 
-    def delete_model_tag(self, name: str, key: str) -> None:
-        self._count(sql.DELETE_MODEL_TAG, named=name, tag=key)
+    def delete_model_tag(self, name: str, key: str) -> Was:
+        """Nothing is no mistake."""
+        gone = self._first(sql.DELETE_MODEL_TAG, named=name, tag=key)
+        return Was(gone.value if gone is not None else None)
 
     def is_prompt(self, name: str) -> bool:
         """Whether MLflow's mark of a prompt is on the model, whatever it says."""
@@ -126,9 +136,11 @@ class Rows:
         kept = [ModelVersionTag(k, v) for k, v in tags.items()]
         return self._entity(SimpleNamespace(workspace=self._workspace, **key, **row), kept, [])
 
-    def describe_version(self, name: str, number: int, description: str | None, at: int) -> bool:
-        """False when there is no such version."""
-        return self._count(sql.DESCRIBE_VERSION, named=name, number=number, at=at, text=description) == 1
+    def describe_version(self, name: str, number: int, description: str | None, at: int) -> Was | None:
+        """None when there is no such version."""
+        before = self._first(sql.VERSION_DESCRIPTION, named=name, number=number)
+        self._count(sql.DESCRIBE_VERSION, named=name, number=number, at=at, text=description)
+        return None if before is None else Was(before.description)
 
     def delete_version(self, name: str, number: int, at: int) -> bool:
         """Redact the row, as MLflow does, and delete the aliases that name it. False when there is no such version."""
@@ -138,12 +150,15 @@ class Rows:
         self._count(sql.DELETE_ALIASES_OF, named=name, number=number)
         return True
 
-    def set_version_tag(self, name: str, number: int, key: str, value: str | None) -> bool:
-        """False when there is no such version."""
-        return self._count(self._words.set_version_tag, named=name, number=number, tag=key, text=value) == 1
+    def set_version_tag(self, name: str, number: int, key: str, value: str | None) -> Was | None:
+        """None when there is no such version."""
+        told = {"named": name, "number": number, "tag": key, "text": value}
+        return self._put(self._words.set_version_tag, self._words.version_tag, **told)
 
-    def delete_version_tag(self, name: str, number: int, key: str) -> None:
-        self._count(sql.DELETE_VERSION_TAG, named=name, number=number, tag=key)
+    def delete_version_tag(self, name: str, number: int, key: str) -> Was:
+        """Nothing is no mistake."""
+        gone = self._first(sql.DELETE_VERSION_TAG, named=name, number=number, tag=key)
+        return Was(gone.value if gone is not None else None)
 
     def version(self, name: str, number: int) -> ModelVersion | None:
         """The version with its aliases; None when there is none."""
@@ -214,6 +229,14 @@ class Rows:
 
     def _values(self, **values: Any) -> dict[str, Any]:
         return {"within": self._workspace, **values}
+
+    def _put(self, statement: Any, before: Any, **values: Any) -> Was | None:
+        """Write the row and tell what stood there: by a question asked `before`, else by the statement itself."""
+        if before is None:
+            row = self._first(statement, **values)
+            return None if row is None else Was(row[0])
+        held = self._first(before, **values)
+        return Was(held[0] if held is not None else None) if self._count(statement, **values) == 1 else None
 
     def _first(self, statement: Any, **values: Any) -> Row[Any] | None:
         return self._connection.execute(statement, self._values(**values)).first()

@@ -18,7 +18,19 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
     SqlRegisteredModelTag,
 )
-from sqlalchemy import BindParameter, ColumnElement, Table, Text, bindparam, cast, delete, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 models: Table = SqlRegisteredModel.__table__
@@ -28,12 +40,12 @@ version_tags: Table = SqlModelVersionTag.__table__
 aliases: Table = SqlRegisteredModelAlias.__table__
 
 
-def _of(table: Table) -> tuple[ColumnElement[bool], ...]:
+def _of(table: FromClause) -> tuple[ColumnElement[bool], ...]:
     """The rows under one model's name."""
     return table.c.workspace == bindparam("within"), table.c.name == bindparam("named")
 
 
-def _one(table: Table) -> tuple[ColumnElement[bool], ...]:
+def _one(table: FromClause) -> tuple[ColumnElement[bool], ...]:
     """The rows of one version."""
     return *_of(table), table.c.version == bindparam("number")
 
@@ -47,20 +59,24 @@ MODEL = select(models).where(*_of(models))
 MODEL_TAGS = select(model_tags.c.key, model_tags.c.value).where(*_of(model_tags))
 MODEL_ALIASES = select(aliases.c.alias, aliases.c.version).where(*_of(aliases)).order_by(aliases.c.alias)
 TOUCH_MODEL = update(models).where(*_of(models)).values(last_updated_time=_AT)
+MODEL_DESCRIPTION = select(models.c.description).where(*_of(models))
 DESCRIBE_MODEL = update(models).where(*_of(models)).values(description=_TEXT, last_updated_time=_AT)
 RENAME_MODEL = update(models).where(*_of(models)).values(name=bindparam("new_name"), last_updated_time=_AT)
 TOUCH_VERSIONS = update(versions).where(*_of(versions)).values(last_updated_time=_AT)
 DELETE_MODEL = tuple(
     delete(table).where(*_of(table)) for table in (version_tags, versions, aliases, model_tags, models)
 )
-DELETE_MODEL_TAG = delete(model_tags).where(*_of(model_tags), model_tags.c.key == bindparam("tag"))
+_MODEL_TAG = (*_of(model_tags), model_tags.c.key == bindparam("tag"))
+DELETE_MODEL_TAG = delete(model_tags).where(*_MODEL_TAG).returning(model_tags.c.value)
 
 HAS_VERSION = select(versions.c.version).where(*_one(versions), _LIVES)
 NEXT = select(func.coalesce(func.max(versions.c.version), 0) + 1).where(*_of(versions))
+VERSION_DESCRIPTION = select(versions.c.description).where(*_one(versions), _LIVES)
 DESCRIBE_VERSION = update(versions).where(*_one(versions), _LIVES).values(description=_TEXT, last_updated_time=_AT)
 # every other column that MLflow empties is a value of this one's
 DELETE_VERSION = update(versions).where(*_one(versions), _LIVES)
-DELETE_VERSION_TAG = delete(version_tags).where(*_one(version_tags), version_tags.c.key == bindparam("tag"))
+_VERSION_TAG = (*_one(version_tags), version_tags.c.key == bindparam("tag"))
+DELETE_VERSION_TAG = delete(version_tags).where(*_VERSION_TAG).returning(version_tags.c.value)
 _THESE: BindParameter[Any] = bindparam("numbers", expanding=True)
 VERSIONS = select(versions).where(*_of(versions), versions.c.version.in_(_THESE))
 TAGS_OF_VERSIONS = select(version_tags.c.version, version_tags.c.key, version_tags.c.value).where(
@@ -110,6 +126,9 @@ class Words:
     set_version_tag: Any
     set_alias: Any
     version: Any
+    # what a tag was, to be asked before it is set; None where the statement that sets it gives it back
+    model_tag: Any
+    version_tag: Any
 
 
 def _add_next_version() -> Any:
@@ -131,16 +150,29 @@ def words_for(dialect: str) -> Words:
     def add(table: Table) -> Any:
         return insert(table).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
 
-    def put(table: Table, source: Any, columns: list[str], column: str) -> Any:
-        """Write a row made of what is there: no row is written where there is nothing to hang it on."""
+    def put(table: Table, source: Any, columns: list[str], column: str, before: Any = None) -> Any:
+        """Write a row made of what is there: no row is written where there is nothing to hang it on.
+
+        With `before` it gives back what that finds; on PostgreSQL that is what was so before the statement began.
+        """
         new = insert(table).from_select(columns, source)
         keys = list(table.primary_key.columns)
         written = new.on_conflict_do_update(index_elements=keys, set_={column: new.excluded[column]})
+        if before is not None:
+            return written.returning(before.scalar_subquery())
         return written.execution_options(preserve_rowcount=True)
+
+    def held(of: FromClause, *named: ColumnElement[bool]) -> Any:
+        return select(of.c.value).where(*named, of.c.key == bindparam("tag"))
 
     # a value that is selected has no column to take its type from
     tag, text = bindparam("tag", type_=model_tags.c.key.type), bindparam("text", type_=version_tags.c.value.type)
     alias = bindparam("alias", type_=aliases.c.alias.type)
+    is_sqlite = dialect == "sqlite"
+    # by another name, or the one table would be taken for the other's
+    model_before, version_before = model_tags.alias(), version_tags.alias()
+    model_tag = held(model_before, *_of(model_before))
+    version_tag = held(version_before, *_one(version_before))
     model = select(models.c.workspace, models.c.name, tag, text).where(*_of(models))
     version = (versions.c.workspace, versions.c.name, versions.c.version)
     return Words(
@@ -149,12 +181,15 @@ def words_for(dialect: str) -> Words:
         add_version=add(versions),
         add_next_version=None if dialect == "sqlite" else _add_next_version(),
         add_version_tag=add(version_tags),
-        set_model_tag=put(model_tags, model, ["workspace", "name", "key", "value"], "value"),
+        set_model_tag=put(
+            model_tags, model, ["workspace", "name", "key", "value"], "value", None if is_sqlite else model_tag
+        ),
         set_version_tag=put(
             version_tags,
             select(*version, tag, text).where(*_one(versions), _LIVES),
             ["workspace", "name", "version", "key", "value"],
             "value",
+            None if is_sqlite else version_tag,
         ),
         set_alias=put(
             aliases,
@@ -163,4 +198,6 @@ def words_for(dialect: str) -> Words:
             "version",
         ),
         version=_version(dialect),
+        model_tag=model_tag if is_sqlite else None,
+        version_tag=version_tag if is_sqlite else None,
     )
