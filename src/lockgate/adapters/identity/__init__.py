@@ -1,0 +1,1 @@
+"""What is kept of a password, and how it is compared."""
