@@ -58,12 +58,18 @@ MOVES: frozenset[tuple[PromotionState, PromotionState]] = frozenset(
 
 
 class Kind(StrEnum):
-    """What asked for it: a client's stage transition, a protected alias, `lockgate promote`, or a rollback."""
+    """What asked for it: a client's transition, a protected alias, `lockgate promote`, a rollback, or broken glass."""
 
     TRANSITION = "transition"
     ALIAS = "alias"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    BREAK_GLASS = "break-glass"
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether it takes the place of a promotion that waits for its gates: it does not wait for them."""
+        return self in (Kind.ROLLBACK, Kind.BREAK_GLASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Promotion:
     """`lasting` ones wait for approvals and time; the others end as refused when a gate waits.
 
     `judgements` counts how often changed evidence sent it back; `candidate` is the release being warmed;
-    `generation` is the endpoint generation its closing commit made; `leaves` is the version a rollback leaves behind.
+    `generation` is the endpoint generation its closing commit made; `leaves` is the version a rollback leaves behind,
+    or the one that was named to make room. `asked_plan` is the digest of the one plan it may carry out, "" for any.
     """
 
     id: str
@@ -96,6 +103,7 @@ class Promotion:
     judgements: int = 0
     state_since: datetime | None = None
     closed_at: datetime | None = None
+    asked_plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def promotion_columns(promotion: Promotion) -> dict[str, Any]:
         "judgements": promotion.judgements,
         "state_since": promotion.state_since,
         "closed_at": closed_at,
+        "asked_plan": promotion.asked_plan,
     }
 
 
@@ -97,6 +98,7 @@ def promotion_of(row: Row[Any]) -> Promotion:
         judgements=row.judgements,
         state_since=row.state_since,
         closed_at=row.closed_at,
+        asked_plan=row.asked_plan,
     )
 
 

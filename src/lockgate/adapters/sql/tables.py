@@ -222,6 +222,7 @@ promotions = Table(
     Column("judgements", Integer, nullable=False),
     Column("state_since", Instant),
     Column("closed_at", Instant),
+    Column("asked_plan", String(80), nullable=False, server_default=text("''")),
     Column("due_at", Instant, nullable=False),
     *_lease(),
 )

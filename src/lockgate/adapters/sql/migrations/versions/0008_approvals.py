@@ -26,6 +26,7 @@ def upgrade() -> None:
     op.add_column(
         "lockgate_approvals", sa.Column("withdrawn_because", sa.Text(), nullable=False, server_default=_EMPTY)
     )
+    op.add_column("lockgate_promotions", sa.Column("asked_plan", sa.String(80), nullable=False, server_default=_EMPTY))
     op.create_table(
         "lockgate_plans",
         sa.Column("digest", sa.String(80), nullable=False),
