@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from lockgate.domain.approvals import ApprovalRequest
 from lockgate.domain.drift import Difference
 from lockgate.domain.errors import NotFound
-from lockgate.domain.evidence import Quarantine
-from lockgate.domain.policy import Policy
+from lockgate.domain.evidence import Evidence, Quarantine
+from lockgate.domain.policy import Policy, StageRules
 from lockgate.domain.promotion import Promotion
 from lockgate.domain.rules import judge
 from lockgate.domain.serving import Endpoint
@@ -18,10 +18,12 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation
 from lockgate.domain.verdict import Gate, Level
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.custom_rules import evaluated
 from lockgate.usecases.gather import gather, stored_facts
 from lockgate.usecases.ports import Lifecycle, Ports, Work
 
 NEXT = {Stage.NONE: Stage.STAGING, Stage.STAGING: Stage.PRODUCTION, Stage.ARCHIVED: Stage.STAGING}
+FOR_CUSTOM_RULES = timedelta(seconds=5)  # of the versions after that, the custom rules are not evaluated here
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,10 @@ def of_model(ports: Ports, model: str) -> ModelStatus:
             raise NotFound(f"Registered Model with name={model} not found", hint="lockgate status lists the models.")
         policy, now = work.policies.in_force(), ports.clock.now()
         endpoints = tuple(work.endpoints.of_model(model))
-        versions = tuple(_version(work, policy, row, endpoints, now) for row in work.versions.of_model(model))
+        found = [_version(work, policy, row, endpoints, now) for row in work.versions.of_model(model)]
         waiting = tuple(request for request in work.approvals.pending() if request.ref.model == model)
         differing = tuple(work.drift.differences(model))
-    return ModelStatus(model, versions, endpoints, waiting, differing)
+    return ModelStatus(model, tuple(_judged(ports, found)), endpoints, waiting, differing)
 
 
 def overview(ports: Ports) -> Overview:
@@ -98,17 +100,41 @@ def overview(ports: Ports) -> Overview:
     return Overview(models, policy.level, policy.digest, text is None)
 
 
-def _version(work: Work, policy: Policy, row: Lifecycle, endpoints: Sequence[Endpoint], now: datetime) -> VersionStatus:
+@dataclass(frozen=True, slots=True)
+class _Unjudged:
+    """What the gates of the next stage are judged on, and by which rules."""
+
+    evidence: Evidence
+    rules: StageRules
+    level: Level
+
+
+def _judged(ports: Ports, found: Sequence[tuple[VersionStatus, _Unjudged | None]]) -> Iterator[VersionStatus]:
+    """Each with the gates that do not hold. Custom rules take time, so this comes after the transaction."""
+    until = ports.clock.now() + FOR_CUSTOM_RULES
+    for status, asked in found:
+        if asked is None:
+            yield status
+            continue
+        evidence = asked.evidence
+        if ports.clock.now() < until:
+            evidence = evaluated(ports.custom, evidence, asked.rules)
+        yield replace(status, missing=judge(evidence, asked.rules, asked.level).open)
+
+
+def _version(
+    work: Work, policy: Policy, row: Lifecycle, endpoints: Sequence[Endpoint], now: datetime
+) -> tuple[VersionStatus, _Unjudged | None]:
     ref, known = row.ref, work.catalog.version(row.ref)
     # one that was deleted past us goes nowhere
     target = NEXT.get(row.stage) if known is not None else None
-    missing: tuple[Gate, ...] = ()
+    asked = None
     if target is not None:
         rules = policy.rules(ref.model, target)
         evidence = gather(work, policy, ref, target, stored_facts(work, ref), now, archive_existing=True)
-        missing = judge(evidence, rules, policy.level_for(rules)).open
+        asked = _Unjudged(evidence, rules, policy.level_for(rules))
     promotions = [promotion for promotion in work.promotions.open_of_model(ref.model) if promotion.ref == ref]
-    return VersionStatus(
+    status = VersionStatus(
         ref=ref,
         stage=row.stage,
         since=row.since,
@@ -117,12 +143,13 @@ def _version(work: Work, policy: Policy, row: Lifecycle, endpoints: Sequence[End
         aliases=known.aliases if known is not None else (),
         quarantine=row.quarantine,
         next_stage=target,
-        missing=missing,
+        missing=(),
         served_by=tuple(e.environment for e in endpoints if e.release is not None and e.release.ref == ref),
         validation=work.validations.open_for(ref) or work.validations.latest(ref),
         provenance=row.provenance,
         open_promotion=promotions[0] if promotions else None,
     )
+    return status, asked
 
 
 def _summary(work: Work, model: str, waiting: Sequence[ApprovalRequest]) -> ModelSummary:
