@@ -1,22 +1,22 @@
-"""The gates: each policy key judged on the evidence. Pure, so a verdict can be replayed years later."""
+"""The verdict: every policy key judged on the evidence. Pure, so that it can be judged again years later.
+
+The gates themselves are in `gates/`, those that people open in `consent.py`.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from datetime import timedelta
 
 from lockgate.domain.consent import approval_gate, quarantine_gate
-from lockgate.domain.durations import spoken
 from lockgate.domain.evidence import Evidence
-from lockgate.domain.grades import Grade
-from lockgate.domain.policy import StageRules, Threshold
-from lockgate.domain.stages import Stage
-from lockgate.domain.validation import ModelFacts, ValidationState
+from lockgate.domain.gates import artifacts, metrics, outside, stages
+from lockgate.domain.gates.groups import branches, group_gate
+from lockgate.domain.policy import Group, StageRules
 from lockgate.domain.verdict import Gate, Level, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 
-HOLDS, WAITS, FAILS = Standing.HOLDS, Standing.WAITS, Standing.FAILS
+HOLDS, FAILS = Standing.HOLDS, Standing.FAILS
+_OF_A_VALIDATION = ("runtime_matches", "require_signature")
 
 
 def judge(evidence: Evidence, rules: StageRules, level: Level) -> Verdict:
@@ -43,22 +43,36 @@ def leavers(evidence: Evidence, rules: StageRules) -> tuple[VersionRef, ...]:
     return ()
 
 
+def branches_of(evidence: Evidence, group: Group, level: Level) -> tuple[tuple[Gate, ...], ...]:
+    """The gates of each branch of a group, as they were judged for its one answer."""
+    return branches(group, lambda branch: _required(evidence, branch, level))
+
+
+def waits_for_validation(rules: StageRules, verdict: Verdict) -> bool:
+    """Whether a gate that stops the move says so because a validation is missing or too old, and not over it."""
+    names = {name for each in rules.everywhere for name in _validated(each)}
+    groups = {
+        f"{group.how}:{group.name}"
+        for each in rules.everywhere
+        for group in each.groups
+        if any(_validated(inner) for branch in group.branches for inner in branch.everywhere)
+    }
+    return any(gate.name in names | groups and gate.standing is Standing.WAITS for gate in verdict.binding)
+
+
+def _validated(rules: StageRules) -> tuple[str, ...]:
+    """The gates of these rules that look at a validation."""
+    bounds = [f"min_{name}" for name in rules.metrics if metrics.is_figure(name)]
+    bounds += [f"max_{name}" for name in rules.ceilings if metrics.is_figure(name)]
+    bounds += [f"champion:{name}" for name in rules.champion if metrics.is_figure(name)]
+    examined = _OF_A_VALIDATION if rules.validation_tests or rules.require_signature else ()
+    return (*rules.validation_tests, *examined, *bounds)
+
+
 def _gates(evidence: Evidence, rules: StageRules, level: Level) -> Iterator[Gate]:
-    yield _artifacts_pinned(evidence, level)
-    if rules.previous_stage is not None:
-        yield _previous_stage(evidence, rules.previous_stage, level)
-    for name, threshold in rules.metrics.items():
-        yield _metric(evidence, name, threshold, threshold.level or level)
-    if rules.required_tags:
-        yield _required_tags(evidence, rules.required_tags, level)
-    if evidence.validation is not None or rules.validation_tests:
-        yield _runtime_matches(evidence, level)
-    for test in rules.validation_tests:
-        yield _validation_test(evidence, test, level)
-    if rules.require_signature:
-        yield _signature(evidence, level)
-    if rules.soak is not None:
-        yield _soak(evidence, rules.soak, level)
+    yield artifacts.artifacts_pinned(evidence, level)
+    # where nobody asks for a test, what a validation found of the libraries is told all the same
+    yield from _required(evidence, rules, level, libraries=evidence.validation is not None)
     if evidence.quarantine is not None:
         yield quarantine_gate(evidence, rules, level)
     if rules.approval is not None:
@@ -67,161 +81,30 @@ def _gates(evidence: Evidence, rules: StageRules, level: Level) -> Iterator[Gate
         yield _limit(evidence, rules, rules.max_versions, level)
 
 
-def _artifacts_pinned(evidence: Evidence, level: Level) -> Gate:
-    facts = evidence.artifacts
-    if facts.differences:
-        # Not a matter of level: what changed after it was pinned is not what anyone agreed to.
-        told = ", ".join(facts.differences)
-        because = f"the artifacts are no longer what was pinned: {told}"
-        hint = "Restore the files, or register the changed model as a new version."
-        return Gate("artifacts_pinned", FAILS, because, told, "unchanged since pinned", hint, Level.ENFORCE)
-    if facts.digest is None:
-        because = facts.unreadable or "the artifacts have not been read yet"
-        standing = FAILS if facts.unreadable else WAITS
-        hint = f"lockgate validate {evidence.ref}"
-        if facts.unreadable:
-            look = f"lockgate plan {evidence.ref} --to {evidence.target.value.lower()}"
-            hint = f"Make its files readable from here and look again: {look}; or log the model again."
-        return Gate("artifacts_pinned", standing, because, "unpinned", "a digest of every file", hint, level)
-    because = "every file is as it was pinned"
-    return Gate("artifacts_pinned", HOLDS, because, facts.digest[:19], "unchanged", level=level)
-
-
-def _previous_stage(evidence: Evidence, wanted: Stage, level: Level) -> Gate:
-    if evidence.stage in (wanted, evidence.target):
-        return Gate("previous_stage", HOLDS, f"it is in {evidence.stage}", evidence.stage, wanted, level=level)
-    because = f"it is in stage {evidence.stage} and must be in {wanted} first"
-    hint = "Register the model again as a new version."
-    if wanted.is_gated:
-        hint = f"lockgate promote {evidence.ref} --to {wanted.lower()}"
-    return Gate("previous_stage", FAILS, because, evidence.stage, wanted, hint, level)
-
-
-def _metric(evidence: Evidence, name: str, threshold: Threshold, level: Level) -> Gate:
-    key, required = f"min_{name}", f">= {threshold.at_least!r}"
-    if threshold.grade is Grade.MEASURED:
-        required += " (measured)"
-    metric = evidence.metrics.get(name)
-    if metric is None or math.isnan(metric.value):
-        seen = "absent" if metric is None else "NaN"
-        hint = f"Log it with mlflow.log_metric({name!r}, …) in the run that made this version."
-        return Gate(key, FAILS, f"the metric {name} is {seen}", seen, required, hint, level)
-    value = f"{metric.value:.6g}"
-    if metric.value < threshold.at_least <= float(value):
-        value = repr(float(metric.value))  # 0.8999999 must not read as 0.9
-    seen = f"{value} ({metric.grade}, from the {metric.source})"
-    if threshold.grade is Grade.MEASURED and metric.grade is not Grade.MEASURED:
-        because = f"{name} was claimed by a client and the policy asks for a measured value"
-        return Gate(key, FAILS, because, seen, required, "Lower the grade, or wait for measured metrics.", level)
-    if metric.value < threshold.at_least:
-        because = f"{name} is {value}, below {threshold.at_least!r}"
-        return Gate(key, FAILS, because, seen, required, "Train a better model and register it.", level)
-    return Gate(key, HOLDS, f"{name} is {value}", seen, required, level=level)
-
-
-def _required_tags(evidence: Evidence, wanted: tuple[str, ...], level: Level) -> Gate:
-    missing = [key for key in wanted if not evidence.tags.get(key)]
-    if not missing:
-        names = ", ".join(wanted)
-        return Gate("required_tags", HOLDS, "every required tag is set", names, names, level=level)
-    because = f"missing: {', '.join(missing)}"
-    ref = evidence.ref
-    hint = f"client.set_model_version_tag({ref.model!r}, '{ref.version}', {missing[0]!r}, …)"
-    present = ", ".join(key for key in wanted if key not in missing) or "none of them"
-    return Gate("required_tags", FAILS, because, present, ", ".join(wanted), hint, level)
-
-
-def _runtime_matches(evidence: Evidence, level: Level) -> Gate:
-    key, required = "runtime_matches", "the library versions it was logged with"
-    facts = _facts(evidence)
-    if facts is None:
-        return _unexamined(evidence, key, "no validation has looked at its libraries yet", required, level)
-    missing = [library for library in facts.libraries if library.installed is None]
-    if missing:
-        told = ", ".join(f"{library.name}=={library.logged}" for library in missing)
-        hint = f"pip install '{missing[0].name}=={missing[0].logged}'"
-        return Gate(key, FAILS, f"not installed here: {told}", "missing", told, hint, level)
-    other = [library for library in facts.libraries if not library.matches]
-    if other:
-        told = ", ".join(f"{x.name} {x.logged} when logged, {x.installed} here" for x in other)
-        hint = f"pip install '{other[0].name}=={other[0].logged}', or log the model again."
-        return Gate(key, FAILS, told, told, required, hint, level)
-    seen = ", ".join(f"{library.name} {library.installed}" for library in facts.libraries) or "no flavor library"
-    return Gate(key, HOLDS, "the same library versions are installed here", seen, required, level=level)
-
-
-def _validation_test(evidence: Evidence, test: str, level: Level) -> Gate:
-    validation = evidence.validation
-    hint = f"lockgate validate {evidence.ref}"
-    if validation is None:
-        return Gate(test, WAITS, "it has not been validated", "not run", "passed", hint, level)
-    if not validation.state.is_over:
-        because = f"validation {validation.id} is {validation.state}"
-        return Gate(test, WAITS, because, validation.state, "passed", f"lockgate status {evidence.ref.model}", level)
-    if _is_of_other_artifacts(evidence):
-        because = f"validation {validation.id} looked at other artifacts than those pinned now"
-        return Gate(test, WAITS, because, "outdated", "passed", hint, level)
-    if validation.state is ValidationState.ERROR or validation.examination is None:
-        because = validation.because or "the validation could not be run"
-        return Gate(test, FAILS, because, "error", "passed", hint, level)
-    result = next((r for r in validation.examination.results if r.name == test), None)
-    if result is None:
-        return Gate(test, WAITS, "the last validation did not include it", "not run", "passed", hint, level)
-    if result.passed:
-        return Gate(test, HOLDS, result.because, "passed", "passed", level=level)
-    return Gate(test, FAILS, result.because, "failed", "passed", hint, level)
-
-
-def _facts(evidence: Evidence) -> ModelFacts | None:
-    """What a validation of these very artifacts read in the model's files, or None."""
-    validation = evidence.validation
-    if validation is None or validation.examination is None or _is_of_other_artifacts(evidence):
-        return None
-    return validation.examination.facts
-
-
-def _is_of_other_artifacts(evidence: Evidence) -> bool:
-    """Whether the finished validation ran on files that are not the ones pinned: it says nothing about these."""
-    validation = evidence.validation
-    return validation is not None and validation.state.is_over and validation.digest != evidence.artifacts.digest
-
-
-def _unexamined(evidence: Evidence, key: str, unseen: str, required: str, level: Level) -> Gate:
-    """The answer while no facts are known: it waits for a validation, unless one was tried and could not tell."""
-    validation, hint = evidence.validation, f"lockgate validate {evidence.ref}"
-    if validation is not None and validation.state.is_over and not _is_of_other_artifacts(evidence):
-        because = f"validation {validation.id} could not read the model's files"
-        if validation.because:
-            because += f": {validation.because}"
-        return Gate(key, FAILS, because, validation.state, required, hint, level)
-    return Gate(key, WAITS, unseen, "not run", required, hint, level)
-
-
-def _signature(evidence: Evidence, level: Level) -> Gate:
-    facts = _facts(evidence)
-    if facts is None:
-        unseen = "no validation has looked for a signature yet"
-        return _unexamined(evidence, "require_signature", unseen, "a signature", level)
-    if facts.has_signature:
-        return Gate("require_signature", HOLDS, "it has a signature", "signature", "a signature", level=level)
-    hint = "Log it with signature= or input_example=."
-    return Gate("require_signature", FAILS, "it has no signature", "none", "a signature", hint, level)
-
-
-def _soak(evidence: Evidence, wanted: timedelta, level: Level) -> Gate:
-    key, required = "staging_duration_hours", f"{spoken(wanted)} in Staging"
-    if evidence.stage is evidence.target:
-        return Gate(key, HOLDS, f"it is in {evidence.stage} already", evidence.stage, required, level=level)
-    if evidence.stage is not Stage.STAGING:
-        because = f"it is in stage {evidence.stage}, so no time in Staging counts"
-        hint = f"lockgate promote {evidence.ref} --to staging"
-        return Gate(key, FAILS, because, "0 s", required, hint, level)
-    spent = evidence.now - evidence.stage_since
-    if spent >= wanted:
-        return Gate(key, HOLDS, f"in Staging for {spoken(spent)}", spoken(spent), required, level=level)
-    because = f"in Staging for {spoken(spent)}, {spoken(wanted - spent)} to go"
-    hint = f"lockgate promote {evidence.ref} --to {evidence.target.lower()} --wait"
-    return Gate(key, WAITS, because, spoken(spent), required, hint, level)
+def _required(evidence: Evidence, rules: StageRules, level: Level, *, libraries: bool = False) -> Iterator[Gate]:
+    """The gates that may stand in a branch too: all but those of people and of the room in the stage."""
+    if rules.previous_stage is not None:
+        yield stages.previous_stage(evidence, rules.previous_stage, level)
+    for name, threshold in rules.metrics.items():
+        yield metrics.at_least(evidence, name, threshold, threshold.level or level)
+    for name, ceiling in rules.ceilings.items():
+        yield metrics.at_most(evidence, name, ceiling, ceiling.level or level)
+    for name, comparison in rules.champion.items():
+        yield metrics.better_than_champion(evidence, name, comparison, comparison.level or level)
+    if rules.required_tags:
+        yield outside.required_tags(evidence, rules, level)
+    if libraries or rules.validation_tests:
+        yield artifacts.runtime_matches(evidence, rules, level)
+    yield from artifacts.validated(evidence, rules, level)
+    for wanted in rules.checks:
+        yield outside.check(evidence, wanted, wanted.level or level)
+    for rule in rules.custom:
+        yield outside.custom(evidence, rule, rule.level or level)
+    for group in rules.groups:
+        own = group.level or level
+        yield group_gate(group, branches_of(evidence, group, own), own)
+    if rules.soak is not None:
+        yield stages.soak(evidence, rules.soak, level)
 
 
 def _limit(evidence: Evidence, rules: StageRules, limit: int, level: Level) -> Gate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -75,12 +75,12 @@ class Verdict:
     @property
     def standing(self) -> Standing:
         """What the gates that bind say together: one failure fails, else one wait waits."""
-        return _worst(gate for gate in self.gates if gate.binds)
+        return worst(gate for gate in self.gates if gate.binds)
 
     @property
     def would_be(self) -> Standing:
         """What the answer would have been with every gate enforced."""
-        return _worst(self.gates)
+        return worst(self.gates)
 
     @property
     def open(self) -> tuple[Gate, ...]:
@@ -104,7 +104,8 @@ class Verdict:
         return cls(tuple(Gate.from_plain(gate) for gate in plain["gates"]))
 
 
-def _worst(gates: Any) -> Standing:
+def worst(gates: Iterable[Gate]) -> Standing:
+    """What the gates say together: one failure fails, else one wait waits."""
     standings = {gate.standing for gate in gates}
     if Standing.FAILS in standings:
         return Standing.FAILS
