@@ -29,7 +29,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "endpoint": ("retired",),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),
     "policy": ("applied",),
-    "promotion": ("requested", "done", "refused", "failed", "cancelled"),
+    "promotion": ("requested", "joined", "done", "refused", "failed", "cancelled"),
     "prompt": ("registered", "version-registered"),
     "rollback": ("requested", "refused"),
     "rollout": ("started", "failed"),
@@ -37,7 +37,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "validation": ("requested", "passed", "failed", "error"),
     "version": (
         *("registered", "described", "tagged", "untagged", "deleted"),
-        *("transitioned", "archived", "quarantined", "pinned"),
+        *("transitioned", "archived", "quarantined", "unquarantined", "pinned"),
     ),
     "webhook": ("created", "updated", "deleted", "subscribed", "unsubscribed", "redelivered", "disabled"),
     "workspace": ("created", "updated", "deleted"),

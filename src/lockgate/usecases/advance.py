@@ -265,7 +265,8 @@ class _Step:
             self.ports.ids.new("rel"), endpoint.id, promotion.ref, digest, "mlflow", promotion.id, self._now()
         )
         work.endpoints.warm(endpoint.id, release)
-        self._record(work, "rollout:started", after=environment.name, release=release.id, digest=digest)
+        told = {"environment": environment.name, "release": release.id, "digest": digest}
+        self._record(work, "rollout:started", before=_served(endpoint), after=str(promotion.ref), **told)
         warming = self._in(promotion, PromotionState.WARMING, endpoint=endpoint.id, candidate=release.id)
         return self._save(work, warming, due_in=SOON)
 
@@ -323,7 +324,16 @@ class _Step:
         """Blue goes on. Where rules bind, the promotion failed; where they observe, the stage moves all the same."""
         work.endpoints.warm(promotion.endpoint, None)
         told = f"{promotion.ref} could not be served: {because}"
-        self._record(work, "rollout:failed", why=told, release=promotion.candidate)
+        endpoint = work.endpoints.by_id(promotion.endpoint)
+        self._record(
+            work,
+            "rollout:failed",
+            before=str(promotion.ref),
+            after=_served(endpoint),
+            why=told,
+            environment=endpoint.environment if endpoint else "",
+            release=promotion.candidate,
+        )
         seen = self._look(work, stored_facts(work, promotion.ref))
         promotion = replace(promotion, candidate="")
         if seen.enforced or promotion.kind is Kind.ROLLBACK or seen.verdict.standing is not Standing.HOLDS:
@@ -342,7 +352,16 @@ class _Step:
         now, generation = self._now(), 0
         if endpoint is not None and green:
             generation = work.endpoints.commit(endpoint.id, promotion.candidate)
-            self._record(work, "deployment:committed", after=endpoint.environment, release=promotion.candidate)
+            self._record(
+                work,
+                "deployment:committed",
+                before=_served(endpoint),
+                after=str(promotion.ref),
+                environment=endpoint.environment,
+                release=promotion.candidate,
+                digest=seen.evidence.artifacts.digest,
+                generation=generation,
+            )
         detail: dict[str, Plain] = {
             "kind": promotion.kind.value,
             "artifacts": seen.evidence.artifacts.digest,
@@ -365,6 +384,8 @@ class _Step:
         enter(work, seen.policy, move)
         if promotion.stage.is_gated and seen.evidence.quarantine is not None:
             work.versions.quarantine(promotion.ref, None)
+            why = seen.evidence.quarantine.reason
+            self._record(work, "version:unquarantined", before="quarantined", after=None, why=why)
         self._validate_afterwards(work, seen)
         promotion = replace(promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest)
         if not generation:
@@ -407,10 +428,12 @@ class _Step:
     def _in(self, promotion: Promotion, state: PromotionState, **changes: object) -> Promotion:
         return replace(promotion, state=state, state_since=self._now(), **changes)  # type: ignore[arg-type]
 
-    def _record(self, work: Work, action: str, *, after: str = "", why: str = "", **detail: Plain) -> None:
+    def _record(
+        self, work: Work, action: str, *, before: Plain = "", after: Plain = "", why: str = "", **detail: Plain
+    ) -> None:
         ref, who = self.promotion.ref, self.promotion.asked_by
         told: dict[str, Plain] = {"promotion": self.promotion.id, **detail}
-        work.record.write(Entry(action, who, self._now(), ref.model, ref.version, "", after, why, told))
+        work.record.write(Entry(action, who, self._now(), ref.model, ref.version, before, after, why, told))
 
     def _now(self) -> datetime:
         return self.ports.clock.now()
@@ -446,3 +469,8 @@ class _Step:
             # before anything is looked at: what somebody else did with it since would read like trouble of its own
             self.ports.queue.save_promotion(work, self.claim, self.promotion, due_at=None, release=False)
             yield work
+
+
+def _served(endpoint: Endpoint | None) -> str | None:
+    """What the endpoint serves by the last commit, as the record names it."""
+    return str(endpoint.release.ref) if endpoint is not None and endpoint.release is not None else None

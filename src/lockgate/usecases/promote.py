@@ -181,6 +181,12 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
         if ask.lasting and not joined.lasting:
             work.promotions.keep(joined.id)  # a plain client asked first, and somebody who waits joins it
+            joins: dict[str, Plain] = {"promotion": joined.id}
+            work.record.write(
+                Entry(
+                    "promotion:joined", ask.who, now, ref.model, ref.version, "ends", "waits", ask.reason, detail=joins
+                )
+            )
             return replace(joined, lasting=True), False
         return joined, False
     _refuse_if_held(others, ask)
