@@ -147,6 +147,17 @@ def evidence_of(text: str, expected: str) -> Evidence:
     return Evidence.from_plain(json.loads(text))
 
 
+def figures(validation: Validation | None) -> dict[str, Metric]:
+    """What the validation's own tests measured, as metrics: `latency_test.p95_ms`. They are about what it ran on."""
+    if validation is None or validation.examination is None or not validation.state.is_over:
+        return {}
+    return {
+        f"{result.name}.{name}": Metric(value, "validation", Grade.MEASURED, validation.finished_at, validation.digest)
+        for result in validation.examination.results
+        for name, value in result.measured.items()
+    }
+
+
 def plan_digest(evidence: Evidence, rules: StageRules) -> str:
     """The digest of the plan that an approval signs: of all that `plans.parts` names."""
     return digest_of_parts(parts(evidence, rules))

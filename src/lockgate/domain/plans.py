@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockgate.domain.canonical import digest
+from lockgate.domain.custom import seen_by
 
 if TYPE_CHECKING:
     from lockgate.domain.evidence import Evidence, Metric
@@ -18,7 +19,8 @@ Parts = Mapping[str, str | None]
 _SHOWN = 12  # letters of a digest that tell two apart
 _DIGEST = "sha256:"
 _LONGEST = 80
-_OWN_TAGS = frozenset({"approval_request", "production_approved", "staging_timestamp"})
+# the one changes by itself with time, the others are the move itself
+_TOLD_ELSEWHERE = frozenset({"hours_in_stage", "stage", "target"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +129,27 @@ def _checks(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[s
 
 
 def _custom(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
-    """What custom rules may have read: metrics, the champion, and else what they name: many tags mean nothing.
-
-    What they gave follows from it, and is not known where an approval is signed: they are never evaluated under a lock.
-    Lockgate's own tags about approvals are left out: an approval writes them, and would make itself stale.
+    """What custom rules read: their results follow from it, and from the policy. Of the tags, of which many mean
+    nothing, those that a rule names.
     """
-    rules = [rule for each in asked for rule in each.custom]
-    if not rules:
+    expressions = [rule.cel for each in asked for rule in each.custom]
+    if not expressions:
         return
-    for name, metric in evidence.metrics.items():
-        yield f"metric {name}", _metric(metric)
-    written = " ".join(rule.cel for rule in rules)
-    for key, value in evidence.tags.items():
-        if key in written and key not in _OWN_TAGS:
-            yield f"tag {key}", value
-    examination = evidence.validation.examination if evidence.validation else None
-    for result in examination.results if examination else ():
-        if result.name in written:
-            yield f"test {result.name}", "passed" if result.passed else "failed"
-    for check in evidence.checks:
-        if check.name in written:
-            yield f"check {check.name}", f"{'passed' if check.passed else 'failed'} on {check.digest}"
-    if evidence.champion is not None:
-        yield "champion", str(evidence.champion.ref)
-        for name, metric in evidence.champion.metrics.items():
-            yield f"champion's metric {name}", _metric(metric)
+    written = " ".join(expressions)
+    for name, value in seen_by(expressions, evidence).plain.items():
+        if name in _TOLD_ELSEWHERE:
+            continue
+        for path, text in _leaves(name, value):
+            if name != "tags" or path.removeprefix("tags.") in written:
+                yield f"read {path}", text
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}", inner)
+    else:
+        yield path, str(value)
 
 
 def _shown(value: str | None) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockgate.domain import custom
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import NotFound, Unreadable
-from lockgate.domain.evidence import ArtifactFacts, Evidence
+from lockgate.domain.evidence import ArtifactFacts, Champion, Evidence, Metric, figures
 from lockgate.domain.identity import LOCKGATE
 from lockgate.domain.manifest import Manifest
-from lockgate.domain.policy import Policy
+from lockgate.domain.policy import Policy, StageRules
 from lockgate.domain.stages import Stage
+from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.consent_facts import release_settings, roles_of
 from lockgate.usecases.ports import CatalogVersion, Lifecycle, Ports, Work
+
+MOST_OTHERS = 20  # metrics that no rule looks at, kept so that an answer can say which there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,9 @@ def gather(
     What no rule of the target stage reads is left out: a stage may hold thousands of versions.
     """
     rules = policy.rules(ref.model, target)
+    reads = _reads(rules)
     row, known = lifecycle(work, ref), catalog_version(work, ref)
-    validation = work.validations.latest(ref, artifacts.digest) if artifacts.digest is not None else None
+    validation = _validation(work, ref, artifacts, rules, now)
     asks_who_is_there = target.is_gated and (archive_existing or rules.max_versions is not None)
     there = work.versions.in_stage(ref.model, target) if asks_who_is_there else ()
     asks_for_approval = rules.approval is not None or row.quarantine is not None
@@ -103,9 +109,9 @@ def gather(
         stage=row.stage,
         stage_since=row.since,
         artifacts=artifacts,
-        metrics=work.catalog.metrics(ref) if rules.metrics else {},
-        tags=known.tags,
-        validation=validation or work.validations.open_for(ref),
+        metrics=_metrics(work, ref, reads, validation),
+        tags={key: value for key, value in known.tags.items() if reads.all_tags or key in reads.tags},
+        validation=validation,
         request=request,
         quarantine=row.quarantine,
         occupants=tuple(other for other in there if other != ref),
@@ -114,7 +120,79 @@ def gather(
         now=now,
         roles=roles_of(work, request),
         release=release_settings(policy, ref.model, target),
+        champion=_champion(work, ref, reads, rules),
+        checks=tuple(work.checks.latest(ref)) if reads.checks else (),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """What the rules of a stage look at, so that nothing else is read. `None`: whatever there is."""
+
+    metrics: frozenset[str] | None
+    compared: frozenset[str] | None
+    tags: frozenset[str]
+    all_tags: bool
+    checks: bool
+
+
+def _reads(rules: StageRules) -> _Reads:
+    asked, expressions = rules.everywhere, custom.asked(rules).values()
+    names = custom.names_in(expressions)
+    compared = frozenset(name for each in asked for name in each.champion)
+    bounded = frozenset(name for each in asked for name in (*each.metrics, *each.ceilings))
+    tags = {key for each in asked for key in each.required_tags}
+    if "model" in names:
+        tags.add(custom.SEMANTIC_VERSION)
+    return _Reads(
+        metrics=None if "metrics" in names else compared | bounded,
+        compared=None if "champion" in names else compared,
+        tags=frozenset(tags),
+        all_tags="tags" in names,
+        checks="checks" in names or any(each.checks for each in asked),
+    )
+
+
+def _validation(
+    work: Work, ref: VersionRef, artifacts: ArtifactFacts, rules: StageRules, now: datetime
+) -> Validation | None:
+    """The last one of these very files; one that is on its way where there is none, or where that one is too old."""
+    latest = work.validations.latest(ref, artifacts.digest) if artifacts.digest is not None else None
+    ages = [each.validation_max_age for each in rules.everywhere if each.validation_max_age is not None]
+    if latest is None or (ages and latest.finished_at is not None and now - latest.finished_at > min(ages)):
+        return work.validations.open_for(ref) or latest
+    return latest
+
+
+def _metrics(work: Work, ref: VersionRef, reads: _Reads, validation: Validation | None) -> Mapping[str, Metric]:
+    """Those that rules look at; where one of them is not there, a few others too, so that the answer can name them.
+
+    What Lockgate measured itself counts for more than what somebody logged under its name.
+    """
+    if reads.metrics is not None and not reads.metrics:
+        return {}
+    there = {**work.catalog.metrics(ref), **figures(validation)}
+    if reads.metrics is None:
+        return there
+    found = {name: metric for name, metric in there.items() if name in reads.metrics}
+    if len(found) == len(reads.metrics):
+        return found
+    others = sorted(there.keys() - found.keys())[:MOST_OTHERS]
+    return {**found, **{name: there[name] for name in others}}
+
+
+def _champion(work: Work, ref: VersionRef, reads: _Reads, rules: StageRules) -> Champion | None:
+    """The primary of the stage that is compared with, and of its metrics those that are."""
+    if reads.compared is not None and not reads.compared:
+        return None
+    number = work.versions.newest_in_stage(ref.model, rules.champion_stage)
+    row = work.versions.get(VersionRef(ref.model, number)) if number is not None else None
+    if row is None:
+        return None
+    measured = work.validations.latest(row.ref, row.digest) if row.digest is not None else None
+    there = {**work.catalog.metrics(row.ref), **figures(measured)}
+    kept = {name: metric for name, metric in there.items() if reads.compared is None or name in reads.compared}
+    return Champion(row.ref, kept, row.digest)
 
 
 def stored_facts(work: Work, ref: VersionRef) -> ArtifactFacts:

@@ -47,6 +47,16 @@ def moment(milliseconds: int | None) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds or 0)
 
 
+def _logged_at(milliseconds: int | None) -> datetime | None:
+    """When a client says that it logged a metric; None for what is no moment of any calendar."""
+    if milliseconds is None:
+        return None
+    try:
+        return moment(milliseconds)
+    except OverflowError:
+        return None
+
+
 class _Origin(NamedTuple):
     """What a version was made from, as MLflow's row has it."""
 
@@ -167,8 +177,11 @@ class SqlCatalog:
 
     def _run_metrics(self, run_id: str) -> dict[str, Metric]:
         table = mlflow.latest_metrics.c
-        rows = self._connection.execute(select(table.key, table.value, table.is_nan).where(table.run_uuid == run_id))
-        return {row.key: Metric(math.nan if row.is_nan else row.value, "run") for row in rows}
+        read = select(table.key, table.value, table.is_nan, table.timestamp).where(table.run_uuid == run_id)
+        return {
+            row.key: Metric(math.nan if row.is_nan else row.value, "run", at=_logged_at(row.timestamp))
+            for row in self._connection.execute(read)
+        }
 
     def _logged_model_metrics(self, model_id: str) -> dict[str, Metric]:
         table, of_run = mlflow.logged_model_metrics.c, mlflow.metrics.c
@@ -184,10 +197,10 @@ class SqlCatalog:
             of_run.timestamp == last.metric_timestamp_ms,
             of_run.is_nan.is_(True),
         )
-        rows = self._connection.execute(select(last.metric_name, last.metric_value, is_nan).where(last.place == 1))
+        read = select(last.metric_name, last.metric_value, is_nan, last.metric_timestamp_ms).where(last.place == 1)
         return {
-            name: Metric(math.nan if was_nan or value is None else value, "logged model")
-            for name, value, was_nan in rows
+            name: Metric(math.nan if was_nan or value is None else value, "logged model", at=_logged_at(at))
+            for name, value, was_nan, at in self._connection.execute(read)
         }
 
     def _here(self, table: Table, **key: Any) -> ColumnElement[bool]:

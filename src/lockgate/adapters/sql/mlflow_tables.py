@@ -86,6 +86,7 @@ latest_metrics = Table(
     Column("key", String(250), primary_key=True),
     Column("run_uuid", String(32), primary_key=True),
     Column("value", Float(precision=53), nullable=False),
+    Column("timestamp", BigInteger),
     Column("is_nan", Boolean, nullable=False),
 )
 
