@@ -104,6 +104,12 @@ def signature_of(plain: object) -> Signature | None:
     return None if found.is_empty else found
 
 
+def text_of(plain: Mapping[str, Any]) -> str:
+    """The JSON text that is kept of a signature: `signature_of` of what it says is the same. Raises BadInput."""
+    parts = {part: found for part in _PARTS if (found := _part(plain.get(part), part)) is not None}
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"))
+
+
 def _part(told: object, part: str) -> Sequence[Any] | None:
     if isinstance(told, str):
         try:

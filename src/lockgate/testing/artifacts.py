@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from lockgate.domain.errors import BadInput, Unreadable
 from lockgate.domain.manifest import Manifest, PinnedFile, differences
+from lockgate.usecases.artifact_ports import ModelFile
 
 
 class ArtifactsInMemory:
@@ -47,6 +49,14 @@ class ArtifactsInMemory:
     def check(self, location: str, pinned: Manifest) -> tuple[str, ...]:
         """As in the port."""
         return differences(pinned, self._look(location) if location in self._sources else Manifest(()))
+
+    def model_file(self, location: str) -> ModelFile:
+        """As in the port. An MLmodel that is JSON may have a signature; another one has none."""
+        raw = self._sources.get(location, {}).get("MLmodel")
+        if raw is None:
+            raise Unreadable(f"There is no file MLmodel at {location}.", hint="Log the model again.")
+        told = json.loads(raw) if raw.startswith(b"{") else {}
+        return ModelFile(told.get("signature"), f"sha256:{hashlib.sha256(raw).hexdigest()}")
 
     def folder(self, digest: str) -> Path:
         """As in the port."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,14 @@ from typing import Protocol
 from lockgate.domain.manifest import Manifest
 from lockgate.domain.validation import Examination, ExamineRequest
 from lockgate.domain.versions import VersionRef
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a version's MLmodel says: its signature's parts as MLflow writes them (JSON texts), None without one."""
+
+    signature: Mapping[str, str | None] | None
+    sha256: str
 
 
 class Artifacts(Protocol):
@@ -28,6 +36,12 @@ class Artifacts(Protocol):
         """What has changed at the source since `pinned`, one line a file; empty when nothing has.
 
         Files that are gone are named as missing. Raises Unreadable when the location cannot be looked at.
+        """
+
+    def model_file(self, location: str) -> ModelFile:
+        """The version's MLmodel as it lies there now: that one small file is read, and nothing is kept of it.
+
+        Raises Unreadable when it is not there, too large, or none that MLflow writes.
         """
 
     def folder(self, digest: str) -> Path:

@@ -22,6 +22,7 @@ from lockgate.adapters.artifacts.reading import (
     Limits,
     Sink,
     changed,
+    too_large,
     unreadable,
 )
 from lockgate.domain.errors import Unreadable
@@ -145,6 +146,28 @@ class Prefix:
         if any(each.fetched for each in pinned):
             self._compare(listed, self._list())
         return Manifest.of(each.file for each in pinned)
+
+    def read_one(self, name: str, most: int) -> bytes | None:
+        """As in the port."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        with self._explained():
+            try:
+                told = self.s3.client.get_object(Bucket=self.place.bucket, Key=f"{self.place.prefix}/{name}")
+            except ClientError as error:
+                if str(error.response["Error"].get("Code")) in ("NoSuchKey", "404"):
+                    return None
+                raise
+        body = told["Body"]
+        try:
+            found: bytes = body.read(most + 1)
+        except (BotoCoreError, HTTPClientError, OSError) as error:
+            raise unreadable(self.told, f"cannot be read: {error} ({name})", _TRY_LATER) from None
+        finally:
+            body.close()
+        if len(found) > most:
+            raise too_large(self.told, name, most)
+        return found
 
     def _compare(self, before: list[Object], after: list[Object]) -> None:
         for each in sorted(set(before) ^ set(after), key=lambda each: each.path):

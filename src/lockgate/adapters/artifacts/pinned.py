@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from lockgate.adapters.artifacts import mlmodel
 from lockgate.adapters.artifacts.blobs import Blobs
 from lockgate.adapters.artifacts.locations import Folder, Root, find, root_of
 from lockgate.adapters.artifacts.objects import S3, Prefix, Remembered
@@ -17,6 +18,7 @@ from lockgate.adapters.artifacts.reading import LIMITS, Fetch, HashOnly, Limits,
 from lockgate.adapters.artifacts.tree import Tree
 from lockgate.domain.errors import BadInput, LockgateError, Unavailable, Unreadable
 from lockgate.domain.manifest import Manifest, PinnedFile, differences
+from lockgate.usecases.artifact_ports import ModelFile
 
 _DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 _UNFINISHED = ".pinning-"
@@ -79,6 +81,15 @@ class PinnedArtifacts:
         """As in the port."""
         found = self._source(location).read(HashOnly())
         return differences(pinned, found or Manifest(()))
+
+    def model_file(self, location: str) -> ModelFile:
+        """As in the port."""
+        raw = self._source(location).read_one(mlmodel.NAME, mlmodel.LARGEST)
+        if raw is None:
+            raise Unreadable(
+                f"There is no file MLmodel at {location}.", hint="Log the model with mlflow.<flavor>.log_model."
+            )
+        return mlmodel.read(raw, location)
 
     def folder(self, digest: str) -> Path:
         """As in the port. Raises BadInput when it is no digest."""

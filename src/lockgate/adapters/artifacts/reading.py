@@ -49,6 +49,9 @@ class Source(Protocol):
         Raises Unreadable with the reason and the file's name.
         """
 
+    def read_one(self, name: str, most: int) -> bytes | None:
+        """One file of the folder itself, None when it is not there. Raises Unreadable, also when it has more bytes."""
+
 
 class HashOnly:
     """A sink that keeps nothing."""
@@ -91,6 +94,11 @@ class Count:
 def unreadable(told: str, because: str, hint: str = LOG_AGAIN) -> Unreadable:
     """The artifacts cannot be read because they …"""
     return Unreadable(f"The artifacts at {told} {because}.", hint=hint)
+
+
+def too_large(told: str, path: str, most: int) -> Unreadable:
+    """A file that is read as a whole is larger than any that would make sense."""
+    return unreadable(told, f"have a file {path} of more than {most:,} bytes")
 
 
 def changed(told: str, path: str) -> Unreadable:

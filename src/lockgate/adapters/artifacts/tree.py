@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.adapters.artifacts.reading import CHUNK, DEEPEST, LIMITS, Count, Limits, Sink, changed, unreadable
+from lockgate.adapters.artifacts.reading import (
+    CHUNK,
+    DEEPEST,
+    LIMITS,
+    Count,
+    Limits,
+    Sink,
+    changed,
+    too_large,
+    unreadable,
+)
 from lockgate.domain.errors import Unreadable
 from lockgate.domain.manifest import Manifest, PinnedFile
 
@@ -53,6 +63,26 @@ class Tree:
             return Manifest.of(pinned)
         finally:
             os.close(folder)
+
+    def read_one(self, name: str, most: int) -> bytes | None:
+        """As in the port."""
+        try:
+            folder = self._open()
+        except FileNotFoundError:
+            return None
+        try:
+            if name not in os.listdir(folder):
+                return None
+            opened = self._open_below(folder, name, name)
+        finally:
+            os.close(folder)
+        with os.fdopen(opened, "rb") as file:
+            if stat.S_ISDIR(os.fstat(opened).st_mode):
+                raise self._unreadable(f"have a folder where a file belongs: {name}")
+            found = file.read(most + 1)
+        if len(found) > most:
+            raise too_large(self.told, name, most)
+        return found
 
     def _compare(self, before: dict[str, _Stamp], after: dict[str, _Stamp]) -> None:
         for path in sorted(before.keys() | after.keys()):

@@ -13,6 +13,7 @@ from lockgate.adapters.sql.dialects import measure
 from lockgate.adapters.sql.names import chain_of
 from lockgate.adapters.sql.prompts import prompts
 from lockgate.adapters.sql.rows import who_columns
+from lockgate.adapters.sql.semver_tables import BACKLOG
 from lockgate.adapters.sql.tables import LIVING_NAME, audit, chains, models, stays, versions
 from lockgate.adapters.sql.versions import before_lockgate
 from lockgate.domain.audit import BEGINNING, SYSTEM
@@ -123,6 +124,7 @@ class SqlAdoption:
                 **who_columns("registered_by", x.registered_by),
                 "registered_at": x.registered_at,
                 "provenance": BEFORE,
+                "semver_due": BACKLOG,
             }
             for row, x in found
         ]

@@ -1,10 +1,24 @@
-"""The table of semantic versions. Which versions are still to be looked at stands in their own rows (`semver_due`)."""
+"""The tables of semantic versions. Which versions are still to be looked at stands in their own rows (`semver_due`)."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
 from lockgate.adapters.sql.tables import Instant, _origin, _who, metadata
+
+# what stands in `semver_due` of a version just registered, and of one that was there before us: those come last
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+BACKLOG = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+
+# most versions of a model have the same
+signatures = Table(
+    "lockgate_signatures",
+    metadata,
+    Column("digest", String(80), primary_key=True),
+    Column("text", Text, nullable=False),
+)
 
 semver = Table(
     "lockgate_semver",
@@ -16,7 +30,7 @@ semver = Table(
     Column("minor", Integer),
     Column("patch", Integer),
     Column("origin", String(16), nullable=False),
-    Column("signature", Text),
+    Column("signature", String(80)),
     Column("mlmodel", String(80), nullable=False),
     Column("compared_with", Integer),
     Column("because", Text, nullable=False),

@@ -119,7 +119,9 @@ class SqlVersions:
         if self._require(ref).digest is not None:
             return
         here = self._row(ref)
-        self._connection.execute(update(versions).where(here).values(digest=manifest.digest, pinned_at=at))
+        # what could not be read before, and what was read of files that nobody had pinned, is looked at again
+        pinned = {"digest": manifest.digest, "pinned_at": at, "semver_due": at}
+        self._connection.execute(update(versions).where(here).values(pinned))
         key = {"model_id": self._names.ensure(ref.model), "version": ref.version}
         files = [{**key, "path": file.path, "size": file.size, "sha256": file.sha256} for file in manifest.files]
         if files:

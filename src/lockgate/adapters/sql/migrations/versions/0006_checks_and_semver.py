@@ -53,6 +53,12 @@ def _checks() -> None:
 
 def _semver() -> None:
     op.create_table(
+        "lockgate_signatures",
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="lockgate_signatures_pk"),
+    )
+    op.create_table(
         "lockgate_semver",
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -60,7 +66,7 @@ def _semver() -> None:
         sa.Column("minor", sa.Integer()),
         sa.Column("patch", sa.Integer()),
         sa.Column("origin", sa.String(length=16), nullable=False),
-        sa.Column("signature", sa.Text()),
+        sa.Column("signature", sa.String(length=80)),
         sa.Column("mlmodel", sa.String(length=80), nullable=False),
         sa.Column("compared_with", sa.Integer()),
         sa.Column("because", sa.Text(), nullable=False),
