@@ -14,6 +14,7 @@ HEAD = "| method | path | who may call it | changes | answered by |\n| --- | ---
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "src"))
 
+from lockgate.domain.access import Act, Role, acts_of  # noqa: E402
 from lockgate.server.registry import known_routes  # noqa: E402 - as a script it runs without an installation
 from lockgate.server.registry.known_routes import Line  # noqa: E402
 
@@ -34,7 +35,19 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _who(line: Line) -> str:
-    return f"administrators; **off** unless `{line.router}` is opened" if line.router else "anyone"
+    told = _roles(line.acts)
+    return f"{told}; **off** unless `{line.router}` is opened" if line.router else told
+
+
+def _roles(acts: frozenset[Act] | None) -> str:
+    """The roles that may, as they are read: an admin may everything, so that is said only where nobody else may."""
+    if acts is None:
+        return "anybody"
+    if not acts:
+        return "whoever has logged in"
+    roles = [role for role in Role if acts & acts_of(role)]
+    others = [role.value for role in roles if role is not Role.ADMIN]
+    return "any role" if len(roles) == len(Role) else ", ".join(others) or "admin"
 
 
 if __name__ == "__main__":

@@ -25,8 +25,12 @@ OPTIONS = frozenset(
     {
         *("home", "host", "port", "workers", "database", "artifacts", "policy", "staging_port", "production_port"),
         *("workspaces", "mlflow_routers"),
+        *("users", "trusted_proxies", "allowed_hosts", "allowed_origins"),
     }
 )
+FIRST_USER = "lockgate users add NAME"
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9.])?|::[0-9A-Fa-f:.]*")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 # in an address, and as an option after it: postgresql://me:secret@host/name?password=secret
 _PASSWORDS = re.compile(r"(?P<before>[\w+]+://[^\s:@/]*:)[^\s@]*(?=@)|(?P<option>[?&](?:ssl)?password=)[^\s&]*")
 # how MLflow's users write that it is a PostgreSQL, and others; the driver is ours to choose
@@ -63,6 +67,12 @@ class Settings(BaseSettings):
     production_port: Port = 5002
     workspaces: bool = Field(default_factory=lambda: os.environ.get(MLFLOWS_WORKSPACES, "").lower() in ("true", "1"))
     mlflow_routers: Annotated[frozenset[Router], NoDecode] = frozenset()
+    # whether the first start makes an administrator, so that everybody has to log in
+    users: bool = False
+    # networks whose members may say for whom they ask; names a request may call this server by; pages that may ask it
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     webhook_timeout: Annotated[float, Field(gt=0, le=300)] = Field(
         default_factory=lambda: _seconds(os.environ.get("MLFLOW_WEBHOOK_REQUEST_TIMEOUT"), default=30)
     )
@@ -107,13 +117,64 @@ class Settings(BaseSettings):
 
     @field_validator("host", mode="after")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if not is_loopback(host):
-            raise ValueError(
-                f"{host} is reachable from other machines, and this release has no users yet: anyone there could act "
-                "under any name. Expected a loopback address: 127.0.0.1, ::1 or localhost"
-            )
+    def _named(cls, host: str) -> str:
+        if not _HOST.fullmatch(host.strip("[]")):
+            raise ValueError(f"{host!r} is no address. Expected one like 127.0.0.1, ::1, 0.0.0.0 or a name")
         return host
+
+    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _several(cls, written: object) -> object:
+        return tuple(filter(None, map(str.strip, written.split(",")))) if isinstance(written, str) else written
+
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        for each in written:
+            try:
+                network = ipaddress.ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(f"{each!r} is no network. Expected one like 10.0.0.0/8, or an address") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{each!r} is everybody: anyone could then ask in the name of any address")
+        return written
+
+    @field_validator("allowed_hosts", mode="after")
+    @classmethod
+    def _hosts(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        for each in written:
+            if not _HOST.fullmatch(each.removeprefix("*.").strip("[]")):
+                raise ValueError(f"{each!r} is no host. Expected one like models.example.org or *.example.org, no port")
+        return written
+
+    @field_validator("allowed_origins", mode="after")
+    @classmethod
+    def _origins(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        for each in written:
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin. Expected one like https://models.example.org, and no path")
+        return written
+
+    @property
+    def reachable_by(self) -> str:
+        """What lets others than this machine reach the server, "" when nothing does."""
+        if not is_loopback(self.host):
+            return f"--host {self.host}"
+        if self.trusted_proxies:
+            return f"--trusted-proxies {','.join(self.trusted_proxies)}"
+        far = [host for host in self.allowed_hosts if not is_loopback(host)]
+        return f"--allowed-hosts {','.join(far)}" if far else ""
+
+
+def require_people(settings: Settings, *, there_are: bool) -> None:
+    """Raise BadInput when others than this machine could reach a server on which nobody has to log in."""
+    if settings.reachable_by and not there_are:
+        raise BadInput(
+            f"{settings.reachable_by} lets other machines reach this server, and it has no users yet: anyone there "
+            "could act under any name.",
+            hint=f"Start it once with --users, which makes the first administrator, or make the first user while it "
+            f"listens on loopback alone: {FIRST_USER}",
+        )
 
 
 def require_passphrase(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -141,6 +202,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def reached_at(host: str) -> str:
+    """Where this machine itself finds what listens on that address: one that means all addresses is none to ask."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "::1" if address.version == 6 else "127.0.0.1"
+    return str(address)
 
 
 def login() -> str:
@@ -192,4 +264,5 @@ def _seconds(written: str | None, *, default: float) -> float:
 
 
 def _url(host: str, port: int) -> str:
-    return f"http://[{host.strip('[]')}]:{port}" if ":" in host else f"http://{host}:{port}"
+    host = reached_at(host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -18,6 +18,7 @@ from lockgate.domain.errors import BadInput
 if TYPE_CHECKING:
     from lockgate.adapters.artifacts.pinned import PinnedArtifacts
     from lockgate.adapters.cel.evaluator import CelRules
+    from lockgate.adapters.identity.passwords import Argon2Passwords
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.sandbox.process import ProcessSandbox
@@ -98,6 +99,12 @@ class Node:
         from lockgate.adapters.processes.groups import ProcessGroups
 
         return ProcessGroups(self.settings.home / "run" / "workers")
+
+    @cached_property
+    def passwords(self) -> Argon2Passwords:
+        from lockgate.adapters.identity.passwords import Argon2Passwords
+
+        return Argon2Passwords()
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:
@@ -207,6 +214,26 @@ def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:
             f"The policy file {settings.policy} cannot be read: {error}.", hint="Name it with --policy."
         ) from None
     return text, parse_policy(text, settings)
+
+
+def first_admin(settings: Settings, name: str) -> tuple[bool, str | None]:
+    """Make the first administrator where `--users` asks for one and there is nobody: whether there are people then.
+
+    And the one-time password of the one that this made.
+
+    The tables must be there. Raises BadInput when there is nobody, and others than this machine could reach the server.
+    """
+    from lockgate.config import require_people
+    from lockgate.usecases import people
+
+    node = Node(settings, "prepare")
+    try:
+        one_time = people.first_admin(node.ports, node.passwords, name) if settings.users else None
+        there_are = one_time is not None or people.any_people(node.ports)
+    finally:
+        node.store.engine.dispose()
+    require_people(settings, there_are=there_are)
+    return there_are, one_time
 
 
 def apply_policy_file(settings: Settings, who: Who) -> Policy | None:

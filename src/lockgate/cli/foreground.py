@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import options, outcome
+from lockgate.cli import first_admin, options, outcome
 from lockgate.cli.children import watch_parent
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ def server(child: bool, **told: Any) -> None:
         read(settings.policy, settings)  # a broken file stops the start before the port is opened
     from lockgate.server.main import serve
 
+    def first() -> None:
+        _prepare(settings)
+        first_admin.found(settings).tell(settings.home, lambda _event, text: click.echo(text))
+
     # a child's tables and policy are its parent's business
-    serve(settings, first=(lambda: None) if child else (lambda: _prepare(settings)))
+    serve(settings, first=(lambda: None) if child else first)
 
 
 @click.command(short_help="Run the controller alone, in the foreground.")
@@ -77,8 +81,10 @@ def agent(child: bool, **told: Any) -> None:
 @options.processes
 @options.quiet_json
 def prepare(**told: Any) -> None:
-    """Make the tables and apply the policy file, if there is one."""
-    _prepare(options.settings(**told))
+    """Make the tables, and what else there has to be before a server starts. Its caller reads what it says."""
+    settings = options.settings(**told)
+    _prepare(settings)
+    click.echo(first_admin.found(settings).line())
 
 
 def _begin(watched: bool, *, quick: bool = False, **told: Any) -> Settings:

@@ -127,7 +127,7 @@ def processes(command: F) -> F:
     """Add the options of `up`, `server`, `controller` and `agent`, without --json."""
     for option in reversed(
         (
-            click.option("--host", help="The address to listen on: a loopback one. [127.0.0.1]"),
+            click.option("--host", help="The address to listen on; beyond loopback it takes users. [127.0.0.1]"),
             click.option("--port", type=int, help="The server's port. [5000]"),
             click.option("--workers", type=int, help="Server processes. [1]"),
             click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]"),
@@ -136,6 +136,16 @@ def processes(command: F) -> F:
             click.option(
                 "--mlflow-routers", metavar="NAMES", help="MLflow's routers to open: assistant,gateway,mcp,jobs. [none]"
             ),
+            click.option(
+                "--users", is_flag=True, default=None, help="Everybody logs in: makes the first administrator. [off]"
+            ),
+            click.option(
+                "--trusted-proxies", metavar="CIDR,…", help="Whose X-Forwarded headers count; takes users. [none]"
+            ),
+            click.option(
+                "--allowed-hosts", metavar="NAME,…", help="More names by which requests may call it. [loopback's]"
+            ),
+            click.option("--allowed-origins", metavar="URL,…", help="Pages of other origins that may ask it. [none]"),
             click.option("--policy", metavar="FILE", help="The policy file to apply. [./lockgate.yaml if it is there]"),
             click.option("--staging-port", type=int, help="The port of the staging environment. [5001]"),
             click.option("--production-port", type=int, help="The port of the production environment. [5002]"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate import __version__
-from lockgate.cli import identity, leftovers, options, outcome
+from lockgate.cli import first_admin, identity, leftovers, options, outcome
 from lockgate.cli.children import Children, environment, without_keys
 from lockgate.cli.home import UP, Home
 from lockgate.domain.errors import BadInput, Failed
@@ -128,8 +128,14 @@ def _run(settings: Settings, policy: Policy | None, home: Home, say: Speaker) ->
     with _stopping() as stop:
         try:
             told, more = _arguments(settings)
-            children.start("server", told, more)
-            _prepare(told, more, home, stop)
+            # a server that others can reach, or that has users, does not start before they are there
+            first = settings.users or bool(settings.reachable_by)
+            if first:
+                _prepare(settings, told, more, home, stop, say)
+            if not stop.is_set():
+                children.start("server", told, more)
+            if not first:
+                _prepare(settings, told, more, home, stop, say)
             children.start("controller", told, more)
             children.start("agent", told, without_keys(more))
             _until_healthy(settings, children, home, stop)
@@ -160,16 +166,23 @@ def _arguments(settings: Settings) -> tuple[list[str], dict[str, str]]:
         "LOCKGATE_TRANSITION_WAIT": str(settings.transition_wait),
         "LOCKGATE_WORKSPACES": str(settings.workspaces).lower(),
         "LOCKGATE_MLFLOW_ROUTERS": ",".join(sorted(settings.mlflow_routers)),
+        "LOCKGATE_USERS": "false",
+        "LOCKGATE_TRUSTED_PROXIES": ",".join(settings.trusted_proxies),
+        "LOCKGATE_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
+        "LOCKGATE_ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
         "LOCKGATE_URL": settings.url,
         "LOCKGATE_USER": settings.user,
     }
     return told, environment(os.environ, more)
 
 
-def _prepare(told: list[str], more: dict[str, str], home: Home, stop: threading.Event) -> None:
+def _prepare(
+    settings: Settings, told: list[str], more: dict[str, str], home: Home, stop: threading.Event, say: Speaker
+) -> None:
     """Make the tables and apply the policy, in a process of its own: what it imports is not ours to keep."""
+    users = ["--users"] if settings.users else []
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "lockgate.cli", "prepare", *told],
+        [sys.executable, "-P", "-m", "lockgate.cli", "prepare", *told, *users],
         env=more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     end = time.monotonic() + PREPARE_LIMIT
@@ -179,6 +192,8 @@ def _prepare(told: list[str], more: dict[str, str], home: Home, stop: threading.
     if process.poll() is None:
         process.kill()
     said = (process.communicate()[0] or b"").decode(errors="replace").strip()
+    if process.returncode == 0 and (standing := first_admin.Standing.read(said)) is not None:
+        standing.tell(home.path, say.note)
     if stop.is_set() or process.returncode == 0:
         return
     home.log("prepare").write_text(said)
@@ -218,7 +233,9 @@ def _watch(settings: Settings, children: Children, say: Speaker, stop: threading
 
 def answers(settings: Settings, path: str) -> bool:
     """Whether the server answers that path with 200 within two seconds."""
-    connection = http.client.HTTPConnection(settings.host.strip("[]"), settings.port, timeout=2)
+    from lockgate.config import reached_at
+
+    connection = http.client.HTTPConnection(reached_at(settings.host), settings.port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200
@@ -232,7 +249,10 @@ def _banner(settings: Settings, policy: Policy | None, say: Speaker) -> None:
     ports = environment_ports(settings, policy)
     level = policy.level.value if policy else "observe"
     whose = str(settings.policy) if policy else "built in; write one with: lockgate init"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    from lockgate.config import reached_at
+
+    host = reached_at(settings.host)
+    host = f"[{host}]" if ":" in host else host
     places = [f"  {name:<11} http://{host}:{port}/invocations" for port, name in ports.items()]
     text = "\n".join(
         [

@@ -10,9 +10,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate.config import Router
+from lockgate.config import FIRST_USER, Router, require_people
 from lockgate.domain.errors import BadInput, Forbidden
 from lockgate.server import counting, identity
+from lockgate.server.authorise import Leaves, Refused
 from lockgate.server.problems import explain
 from lockgate.server.registry.environment import AMBIENT, environment
 from lockgate.server.replies import App, Receive, Scope, Send
@@ -20,6 +21,8 @@ from lockgate.wire.requests import PREFIX
 
 if TYPE_CHECKING:
     from lockgate.config import Settings
+    from lockgate.domain.identity import Who
+    from lockgate.server.logins import Logins
     from lockgate.usecases.ports import Ports
     from lockgate.wiring import Node
 
@@ -49,6 +52,7 @@ def build(settings: Settings) -> App:
 
     node = wiring.Node(settings, "server")
     wiring.govern_registry(node, who=identity.caller, workspace=workspaces.active, explain=explain, say=log.info)
+    logins = _logins(node, settings)
     _tell_drift(node.ports)
     counting.start(node.ports)
     inner = mlflow_app.load(settings.database, assistant=Router.ASSISTANT in settings.mlflow_routers)
@@ -56,7 +60,7 @@ def build(settings: Settings) -> App:
     served = workspaces.Workspaces(reads.NativeReads(routes))
     # a million objects of MLflow's that live as long as the process: walking them costs pauses, and seconds at the stop
     gc.freeze()
-    return served
+    return identity.Identity(served, logins, Leaves(_put_on_record(node.ports)))
 
 
 def mlflow_environment(settings: Settings) -> dict[str, str]:
@@ -64,10 +68,35 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
     return environment(
         settings.database,
         _artifacts(settings.artifacts),
-        hosts=(settings.host,),
+        hosts=(settings.host, *settings.allowed_hosts),
         workspaces=settings.workspaces,
         routers=settings.mlflow_routers,
     )
+
+
+def _logins(node: Node, settings: Settings) -> Logins:
+    """Who logs in, and how. Raises BadInput on a server that others can reach and on which nobody has to."""
+    from lockgate.server.logins import Logins, proofs_of
+    from lockgate.usecases import people
+
+    there_are = people.any_people(node.ports)
+    require_people(settings, there_are=there_are)
+    if not there_are:
+        log.warning(
+            "open mode: nobody has to log in, and every name is taken as it is claimed and marked unverified on the "
+            "record. To change that make the first user: %s",
+            FIRST_USER,
+        )
+    return Logins(proofs_of(node.ports, node.passwords))
+
+
+def _put_on_record(ports: Ports) -> Refused:
+    from lockgate.usecases import registry
+
+    def refused(who: Who, asked: str, model: str, why: Forbidden) -> None:
+        registry.refused(ports, model, asked, who, why)
+
+    return refused
 
 
 def _tell_drift(ports: Ports) -> None:
@@ -132,7 +161,7 @@ def _door(mlflow_app: App, ports: Ports, settings: Settings) -> App:
 def _api(node: Node, settings: Settings) -> App:
     from lockgate.server.api.app import create_api
 
-    return create_api(node.ports, parse_policy=node.parse_policy, serving_host=settings.host)
+    return create_api(node.ports, node.passwords, parse_policy=node.parse_policy, serving_host=settings.host)
 
 
 def _artifacts(written: str) -> str:

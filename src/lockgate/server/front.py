@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from lockgate.domain.errors import LockgateError
-from lockgate.server.identity import Identity
+from lockgate.server.arrival import CLOSED, Openings
 from lockgate.server.limits import BODY_LIMIT, Doors, Size
 from lockgate.server.replies import App, Receive, Scope, Send
 from lockgate.server.waiting import WAIT_LIMIT, Waiting
 
 
 class Front:
-    """Doors, size, identity, then waiting for what `build` makes. `failed` hears why it could not be made."""
+    """Doors and size, then waiting for what `build` makes. `failed` hears why it could not be made.
+
+    Who asks is looked at behind that: it takes the database, and before it is there only the health is told.
+    """
 
     def __init__(
         self,
         build: Callable[[], App],
         failed: Callable[[LockgateError], None],
+        doors: Openings = CLOSED,
         *,
         ready: Callable[[], None] = lambda: None,
-        hosts: Iterable[str] = (),
         body_limit: int = BODY_LIMIT,
         wait_limit: float = WAIT_LIMIT,
     ) -> None:
         self._waiting = Waiting(build, failed, ready=ready, wait_limit=wait_limit)
-        self._http: App = Doors(Size(Identity(self._waiting), body_limit), hosts)
+        self._http: App = Doors(Size(self._waiting, body_limit), doors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lockgate.config import Router
+from lockgate.config import Router, reached_at
 
 if TYPE_CHECKING:
     from lockgate.config import Settings
@@ -75,7 +75,7 @@ def _is_ready(settings: Settings, over: threading.Event) -> bool:
     # before that the tables may not be there, and MLflow would make them its own way
     give_up = time.monotonic() + READY_LIMIT
     while time.monotonic() < give_up and not over.wait(LOOK_EVERY):
-        connection = http.client.HTTPConnection(settings.host.strip("[]"), settings.port, timeout=5)
+        connection = http.client.HTTPConnection(reached_at(settings.host), settings.port, timeout=5)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/ready")
             if connection.getresponse().status == http.client.OK:

@@ -1,4 +1,4 @@
-"""What every request must keep to before anything looks at it: host, origin, no forwarded headers, and its size."""
+"""What every request must keep to before anything looks at it: host, origin, who speaks for it, and its size."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 import ipaddress
 import re
 from collections import deque
-from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from lockgate.domain.errors import BadInput
 from lockgate.server import replies
+from lockgate.server.arrival import CLOSED, FORWARDED, REQUEST_ID, Openings, new_request_id, request_id
 from lockgate.server.problems import Problem
 from lockgate.server.replies import App, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # whatever has another name may change something
-FORWARDED = re.compile(rb"^(forwarded|x-forwarded-.+|x-real-ip|x-original-.+)$")
 _F_OR_X = frozenset({b"f", b"x"})  # how each of those begins
 _OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -26,49 +26,83 @@ IDLE_LIMIT = 60.0  # seconds a client may be silent in the middle of its body
 
 
 class Doors:
-    """Lets a request in when its Host is ours, its Origin (if any) is our own page, and no proxy speaks for it.
+    """Lets a request in when its Host is ours and its Origin (if any) may speak to us, and says where it comes from.
 
-    Forwarded headers are refused, not ignored: while there are no users and no trusted proxies, a request that carries
-    them came through something that makes this server reachable from elsewhere, and nobody decided that.
+    Behind it `scope["client"]` is the caller's address, `scope["scheme"]` what the caller used, and `scope[REQUEST_ID]`
+    names the request; the answer carries that name. Forwarded headers count from a trusted proxy alone: from anybody
+    else they are refused, not ignored, since the request came through something that nobody here decided on.
     """
 
-    def __init__(self, app: App, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: App,
+        openings: Openings = CLOSED,
+    ) -> None:
         self._app = app
-        self._hosts = LOOPBACK_NAMES | {bare_host(host) for host in hosts if host and not _is_wildcard(host)}
+        told = {bare_host(host) for host in openings.hosts if host and not _is_wildcard(host)}
+        self._hosts = LOOPBACK_NAMES | {host for host in told if not host.startswith("*.")}
+        self._endings = tuple(host[1:] for host in sorted(told) if host.startswith("*."))
+        self._origins = frozenset(origin.lower() for origin in openings.origins)
+        self._proxies = openings.proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await replies.problem(send, refusal)
-            return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> Problem | None:
         # one walk through the headers: every request pays for it
         hosts: list[bytes] = []
-        origin = forwarded = None
+        origin = forwarded = told_id = None
         for key, value in scope["headers"]:
             if key == b"host":
                 hosts.append(value)
             elif key == b"origin":
                 origin = value if origin is None else origin
-            elif key[:1] in _F_OR_X and FORWARDED.match(key):
-                forwarded = key if forwarded is None else forwarded
-        if len(hosts) != 1 or _named(hosts[0]) not in self._hosts:
-            seen = ", ".join(host.decode("latin-1") for host in hosts)[:200] or "none"
-            known = ", ".join(sorted(self._hosts))
-            return Problem(403, "PERMISSION_DENIED", f"The Host header names {seen!r}. This server answers to {known}.")
+            elif key[:1] in _F_OR_X:
+                if key == b"x-request-id":
+                    told_id = value if told_id is None else told_id
+                elif FORWARDED.match(key):
+                    forwarded = key if forwarded is None else forwarded
+        named = new_request_id() if told_id is None else request_id(told_id)
+        scope[REQUEST_ID] = named
+        send = _with_request_id(send, named)
         if forwarded is not None:
-            return Problem(
-                400,
-                "INVALID_PARAMETER_VALUE",
-                f"The request carries {forwarded.decode('latin-1')}: it came through a proxy, and this server "
-                "trusts none while it has no users. Connect to it directly, or have the proxy drop that header.",
-            )
-        if origin is not None and scope["method"] not in SAFE and not _same_origin(origin, hosts[0]):
+            try:
+                hosts = self._proxies.believe(scope, forwarded, hosts)
+            except BadInput as refused:
+                await replies.problem(send, Problem(400, "INVALID_PARAMETER_VALUE", str(refused)))
+                return
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            await replies.problem(send, self._stranger(hosts))
+            return
+        if origin is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._page(origin, hosts[0], scope, receive, send)
+
+    async def _page(self, origin: bytes, host: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        if origin.decode("latin-1").lower() in self._origins:
+            if scope["method"] == "OPTIONS" and replies.header(scope, b"access-control-request-method") is not None:
+                await _may_ask(origin, scope, send)
+                return
+            send = _readable_to(origin, send)
+        elif scope["method"] in SAFE:
+            await self._app(scope, receive, send)  # what such a page may read is for who answers to say
+            return
+        elif not _same_origin(origin, host):
             page = origin.decode("latin-1")[:200]
-            return Problem(403, "PERMISSION_DENIED", f"A page of {page!r} may not change anything here.")
-        return None
+            said = f"A page of {page!r} may not change anything here. Whoever runs the server allows it with "
+            await replies.problem(send, Problem(403, "PERMISSION_DENIED", f"{said}--allowed-origins."))
+            return
+        # that is settled here, and MLflow's own code knows no other origin than loopback's
+        scope["headers"] = [(key, value) for key, value in scope["headers"] if key != b"origin"]
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, host: bytes) -> bool:
+        named = _named(host)
+        return named in self._hosts or (bool(self._endings) and named.endswith(self._endings))
+
+    def _stranger(self, hosts: list[bytes]) -> Problem:
+        seen = ", ".join(host.decode("latin-1") for host in hosts)[:200] or "none"
+        known = ", ".join([*sorted(self._hosts), *(f"*{ending}" for ending in self._endings)])
+        said = f"The Host header names {seen!r}. This server answers to {known}; --allowed-hosts names more."
+        return Problem(403, "PERMISSION_DENIED", said)
 
 
 class Size:
@@ -168,6 +202,55 @@ def _is_wildcard(host: str) -> bool:
 
 def _same_origin(origin: bytes, host: bytes) -> bool:
     return urlsplit(origin.decode("latin-1")).netloc.lower() == host.decode("latin-1").strip().lower()
+
+
+def _with_request_id(send: Send, named: str) -> Send:
+    line = (b"x-request-id", named.encode())
+
+    async def tagged(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], line]
+        await send(message)
+
+    return tagged
+
+
+def _readable_to(origin: bytes, send: Send) -> Send:
+    """The page may read the answer. What the application says about that itself is replaced."""
+
+    async def opened(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [(key, value) for key, value in message["headers"] if not _is_of_cors(key)]
+            message["headers"] = [*kept, *_cors(origin)]
+        await send(message)
+
+    return opened
+
+
+async def _may_ask(origin: bytes, scope: Scope, send: Send) -> None:
+    """Answer what a browser asks before it lets a page of another origin send its request."""
+    wanted = replies.header(scope, b"access-control-request-headers") or b"authorization, content-type"
+    headers = [
+        *_cors(origin),
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (b"access-control-allow-headers", wanted),
+        (b"access-control-max-age", b"600"),
+        (b"content-length", b"0"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _is_of_cors(key: bytes) -> bool:
+    return key.lower().startswith(b"access-control-")
 
 
 def _replayed(messages: deque[Message], receive: Receive) -> Receive:

@@ -19,6 +19,7 @@ import uvicorn
 from lockgate.domain.errors import Conflict, LockgateError
 from lockgate.server import counting, jobs, logs
 from lockgate.server.accepting import Share
+from lockgate.server.arrival import Openings, Proxies
 from lockgate.server.front import Front
 from lockgate.server.replies import App
 
@@ -119,14 +120,19 @@ def run(
 
         return build_app(settings)
 
+    doors = Openings(
+        hosts=(settings.host, *settings.allowed_hosts),
+        origins=settings.allowed_origins,
+        proxies=Proxies.of(settings.trusted_proxies),
+    )
     try:
-        run_front(build, listener, hosts=(settings.host,), share=share)
+        run_front(build, listener, doors, share=share)
     finally:
         counting.stop()
 
 
 def run_front(
-    build: Callable[[], App], listener: socket.socket, *, hosts: tuple[str, ...], share: Share | None = None
+    build: Callable[[], App], listener: socket.socket, doors: Openings, *, share: Share | None = None
 ) -> None:
     """Serve what `build` makes, behind the front. Raises Unavailable with the reason when it could not be made."""
     reasons: list[LockgateError] = []
@@ -140,7 +146,7 @@ def run_front(
         if share is not None:
             share.ready()
 
-    server = Server(_config(Front(build, failed, ready=ready, hosts=hosts)), share)
+    server = Server(_config(Front(build, failed, doors, ready=ready)), share)
     server.run(sockets=[listener])
     if reasons:
         raise reasons[0]
@@ -186,7 +192,7 @@ def _config(app: Any) -> uvicorn.Config:
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
-        # no proxy is trusted, and the front refuses the headers that claim one
+        # the front reads what trusted proxies say, and refuses what others do
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from lockgate.server.problems import Problem
@@ -35,17 +35,18 @@ async def raw_json(send: Send, status: int, body: str) -> None:
     await _answer(send, status, body.encode(), b"application/json")
 
 
-async def problem(send: Send, told: Problem) -> None:
-    """Answer with a problem, as MLflow's clients and ours read it."""
-    await json_body(send, told.status, told.as_json())
+async def problem(send: Send, told: Problem, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with a problem, as MLflow's clients and ours read it, and with `more` headers."""
+    await _answer(send, told.status, json.dumps(told.as_json()).encode(), b"application/json", more)
 
 
-async def _answer(send: Send, status: int, body: bytes, kind: bytes) -> None:
+async def _answer(send: Send, status: int, body: bytes, kind: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     headers = [
         (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"x-frame-options", b"SAMEORIGIN"),
+        *more,
     ]
     if status >= 400:
         headers.append((b"cache-control", b"no-store"))

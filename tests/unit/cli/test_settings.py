@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.cli.up import up
-from lockgate.config import OPTIONS, Settings, is_loopback, load, without_passwords
+from lockgate.config import OPTIONS, Settings, is_loopback, load, reached_at, require_people, without_passwords
 from lockgate.domain.errors import BadInput
 
 
@@ -63,10 +63,51 @@ def test_a_loopback_address_is_taken(host: str) -> None:
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - to be refused
 
 
-@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.168.1.7", "example.org", ""])
-def test_an_address_beyond_loopback_is_refused_because_there_are_no_users(host: str) -> None:
-    with pytest.raises(BadInput, match="no users yet"):
-        load({"host": host})
+@pytest.mark.parametrize(
+    "told",
+    [
+        *({"host": host} for host in (EVERYWHERE, "::", "192.168.1.7", "example.org")),
+        {"trusted_proxies": "10.0.0.0/8"},
+        {"allowed_hosts": "localhost, models.example.org"},
+    ],
+)
+def test_what_lets_other_machines_in_takes_users(told: dict[str, str]) -> None:
+    settings = load(told)
+    with pytest.raises(BadInput, match=r"no users yet.*lockgate users add NAME"):
+        require_people(settings, there_are=False)
+    require_people(settings, there_are=True)
+
+
+@pytest.mark.parametrize("told", [{}, {"host": "::1"}, {"allowed_hosts": "127.0.0.1"}, {"allowed_origins": "http://a"}])
+def test_what_only_this_machine_reaches_takes_none(told: dict[str, str]) -> None:
+    require_people(load(told), there_are=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("host", ""),
+        ("host", "a b"),
+        ("trusted_proxies", "10.0.0.0/33"),
+        ("trusted_proxies", "proxy.example.org"),
+        ("trusted_proxies", "10.0.0.1,0.0.0.0/0"),
+        ("allowed_hosts", "https://models.example.org"),
+        ("allowed_hosts", "*"),
+        ("allowed_origins", "models.example.org"),
+        ("allowed_origins", "https://models.example.org/page"),
+        ("allowed_origins", "*"),
+    ],
+)
+def test_a_malformed_opening_is_named_as_it_can_be_told(name: str, wrong: str) -> None:
+    with pytest.raises(BadInput, match=f"^--{name.replace('_', '-')} .*Expected|^--trusted-proxies .*everybody"):
+        load({name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("host", "found"), [(EVERYWHERE, "127.0.0.1"), ("::", "::1"), ("[::1]", "::1"), ("box", "box")]
+)
+def test_an_address_that_means_all_is_asked_at_loopback(host: str, found: str) -> None:
+    assert reached_at(host) == found
 
 
 @pytest.mark.parametrize(

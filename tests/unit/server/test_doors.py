@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from lockgate.server.arrival import Openings
 from lockgate.server.limits import Doors, Size, bare_host
 from tests.unit.server.asgi import Echo, ask
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "[::1]:5000", "here.example:5000"])
 def test_our_own_names_are_let_in(host):
-    assert ask(Doors(Echo([]), ["here.example"]), headers={"host": host}).status == 200
+    assert ask(Doors(Echo([]), Openings(hosts=("here.example",))), headers={"host": host}).status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::2]:5000"])
@@ -23,7 +24,7 @@ def test_a_host_that_is_not_ours_is_refused_and_told_which_are(host):
 
 def test_an_address_that_means_all_addresses_is_no_name():
     anywhere = "0.0.0.0"  # noqa: S104 - nothing is bound to it
-    assert ask(Doors(Echo([]), [anywhere]), headers={"host": "0.0.0.0:5000"}).status == 403
+    assert ask(Doors(Echo([]), Openings(hosts=(anywhere,))), headers={"host": "0.0.0.0:5000"}).status == 403
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP"])

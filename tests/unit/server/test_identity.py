@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from lockgate.domain.identity import Who
-from lockgate.server.identity import CALLER, Identity
+from lockgate.server.identity import Identity, caller
 from lockgate.server.replies import Receive, Scope, Send
 from tests.unit.server.asgi import Echo, ask
 
@@ -25,7 +25,7 @@ class Asks(Echo):
         self.callers: list[Who] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.callers.append(CALLER.get())
+        self.callers.append(caller())
         await super().__call__(scope, receive, send)
 
 

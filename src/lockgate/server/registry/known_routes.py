@@ -6,11 +6,14 @@ The gatekeeper judges by it, docs/reference/routes.md shows it, and a test holds
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lockgate.config import Router
+from lockgate.domain.access import Act
+from lockgate.server.registry.own_routes import OWN_ROUTES
+from lockgate.wire.requests import PREFIX
 
 BOTH = ("/api", "/ajax-api")
 
@@ -35,7 +38,11 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method and path. `{name}` in the path is one segment, `{name:path}` one or more."""
+    """One method and path. `{name}` in the path is one segment, `{name:path}` one or more.
+
+    `acts` are those of which the caller needs one, once there are people: on the model where one is named. None is
+    everybody, and an empty set whoever has logged in.
+    """
 
     method: str
     path: str
@@ -43,6 +50,7 @@ class Route:
     changes: Changes
     way: Way
     router: Router | None
+    acts: frozenset[Act] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +62,48 @@ class Line:
     changes: Changes
     way: Way
     router: Router | None
+    acts: frozenset[Act] | None
 
 
 # Methods, path and marks: R changes the registry, E changes something else, N native, G our store by MLflow's route,
 # J judged by the places it writes to, O our own answer, or the name of a router that is off by default. Without R or E
-# it only reads, whatever its method.
+# it only reads, whatever its method. What the caller needs is a mark of `_ACTS`; without one it is to read where
+# nothing changes, to write where something else than the registry does, and to call routers in one of those. What
+# changes the registry says it, or the server does not start.
 _TABLE = {
     "Registered models": """
         GET     */2.0/mlflow/registered-models/get                  N
         GET     */2.0/mlflow/registered-models/search               N
         GET,POST */2.0/mlflow/registered-models/get-latest-versions N
         GET     */2.0/mlflow/registered-models/alias                N
-        POST    */2.0/mlflow/registered-models/alias                R N
-        DELETE  */2.0/mlflow/registered-models/alias                R N
-        POST    */2.0/mlflow/registered-models/create               R N
-        PATCH   */2.0/mlflow/registered-models/update               R N
-        POST    */2.0/mlflow/registered-models/rename               R N
-        DELETE  */2.0/mlflow/registered-models/delete               R N
-        POST    */2.0/mlflow/registered-models/set-tag              R N
-        DELETE  */2.0/mlflow/registered-models/delete-tag           R N
+        POST    */2.0/mlflow/registered-models/alias                R N write|ask
+        DELETE  */2.0/mlflow/registered-models/alias                R N write
+        POST    */2.0/mlflow/registered-models/create               R N write
+        PATCH   */2.0/mlflow/registered-models/update               R N write
+        POST    */2.0/mlflow/registered-models/rename               R N remove
+        DELETE  */2.0/mlflow/registered-models/delete               R N remove
+        POST    */2.0/mlflow/registered-models/set-tag              R N write
+        DELETE  */2.0/mlflow/registered-models/delete-tag           R N write
     """,
     "Model versions": """
         GET     */2.0/mlflow/model-versions/get                     N
         GET     */2.0/mlflow/model-versions/search                  N
         GET     */2.0/mlflow/model-versions/get-download-uri        N
-        POST    */2.0/mlflow/model-versions/create                  R N
-        PATCH   */2.0/mlflow/model-versions/update                  R N
-        DELETE  */2.0/mlflow/model-versions/delete                  R N
-        POST    */2.0/mlflow/model-versions/transition-stage        R N
-        POST    */2.0/mlflow/model-versions/set-tag                 R N
-        DELETE  */2.0/mlflow/model-versions/delete-tag              R N
+        POST    */2.0/mlflow/model-versions/create                  R N write
+        PATCH   */2.0/mlflow/model-versions/update                  R N write
+        DELETE  */2.0/mlflow/model-versions/delete                  R N remove
+        POST    */2.0/mlflow/model-versions/transition-stage        R N ask
+        POST    */2.0/mlflow/model-versions/set-tag                 R N write|ask|decide
+        DELETE  */2.0/mlflow/model-versions/delete-tag              R N write
         GET     /model-versions/get-artifact                        N
     """,
     "Webhooks": """
         GET     */2.0/mlflow/webhooks                               G
-        POST    */2.0/mlflow/webhooks                               R G
+        POST    */2.0/mlflow/webhooks                               R G webhooks
         GET     */2.0/mlflow/webhooks/{webhook_id}                  G
-        PATCH   */2.0/mlflow/webhooks/{webhook_id}                  R G
-        DELETE  */2.0/mlflow/webhooks/{webhook_id}                  R G
-        POST    */2.0/mlflow/webhooks/{webhook_id}/test             E G
+        PATCH   */2.0/mlflow/webhooks/{webhook_id}                  R G webhooks
+        DELETE  */2.0/mlflow/webhooks/{webhook_id}                  R G webhooks
+        POST    */2.0/mlflow/webhooks/{webhook_id}/test             E G webhooks
     """,
     "Prompts, and the demo": """
         POST    */2.0/mlflow/traces/link-prompts                    E
@@ -101,8 +112,8 @@ _TABLE = {
         DELETE  */3.0/mlflow/prompt-optimization/jobs/{job_id}      E
         POST    */3.0/mlflow/prompt-optimization/jobs/{job_id}/cancel E
         POST    */3.0/mlflow/prompt-optimization/jobs               R jobs
-        POST    /ajax-api/3.0/mlflow/demo/generate                  R G
-        POST    /ajax-api/3.0/mlflow/demo/delete                    R G
+        POST    /ajax-api/3.0/mlflow/demo/generate                  R G write
+        POST    /ajax-api/3.0/mlflow/demo/delete                    R G remove
     """,
     "GraphQL": """
         GET,POST /graphql                                           G
@@ -234,8 +245,8 @@ _TABLE = {
     "Workspaces": """
         GET     */3.0/mlflow/workspaces
         GET     */3.0/mlflow/workspaces/{workspace_name}
-        POST    */3.0/mlflow/workspaces                             R G
-        PATCH,DELETE */3.0/mlflow/workspaces/{workspace_name}       R G
+        POST    */3.0/mlflow/workspaces                             R G routers
+        PATCH,DELETE */3.0/mlflow/workspaces/{workspace_name}       R G routers
     """,
     "Jobs": """
         POST    /ajax-api/3.0/jobs/                                 E jobs
@@ -342,47 +353,35 @@ _TABLE = {
         GET     /
         GET     /static-files/{path:path}
         GET     /build/{filename:path}
-        GET     /version
-        GET     /health                                             O
+        GET     /version open
+        GET     /health                                             O open
         GET     */3.0/mlflow/server-info
         GET     /ajax-api/3.0/mlflow/ui-telemetry
-        POST    /ajax-api/3.0/mlflow/ui-telemetry                   E
+        POST    /ajax-api/3.0/mlflow/ui-telemetry                   E read
     """,
 }
-_OWN = """
-    GET     /health
-    GET     /ready
-    GET     /api/lockgate/v1/openapi.json
-    GET     /api/lockgate/v1/status
-    GET     /api/lockgate/v1/endpoints
-    POST    /api/lockgate/v1/endpoints/retire       E
-    POST    /api/lockgate/v1/plan
-    GET     /api/lockgate/v1/promotions
-    POST    /api/lockgate/v1/promotions             R
-    GET     /api/lockgate/v1/promotions/{id}
-    POST    /api/lockgate/v1/promotions/{id}/cancel E
-    POST    /api/lockgate/v1/rollbacks              R
-    GET     /api/lockgate/v1/rollouts
-    GET     /api/lockgate/v1/validations
-    POST    /api/lockgate/v1/validations            E
-    GET     /api/lockgate/v1/validations/{id}
-    GET     /api/lockgate/v1/approvals
-    POST    /api/lockgate/v1/approvals              R
-    POST    /api/lockgate/v1/approvals/decision     R
-    GET     /api/lockgate/v1/audit
-    GET     /api/lockgate/v1/audit/verify
-    GET     /api/lockgate/v1/policy
-    POST    /api/lockgate/v1/policy/check
-    GET     /api/lockgate/v1/drift
-    POST    /api/lockgate/v1/drift/accept           E
-    GET     /api/lockgate/v1/webhooks
-    GET     /api/lockgate/v1/webhooks/{id}/deliveries
-    POST    /api/lockgate/v1/webhooks/{id}/subscribe    R
-    POST    /api/lockgate/v1/webhooks/{id}/unsubscribe  R
-    POST    /api/lockgate/v1/deliveries/{id}/redeliver  E
-"""
 _CHANGES = {"R": Changes.REGISTRY, "E": Changes.ELSEWHERE}
 _WAYS = {"N": Way.NATIVE, "G": Way.GOVERNED, "O": Way.OURS, "J": Way.JUDGED}
+ANYBODY = None
+LOGGED_IN: frozenset[Act] = frozenset()
+_ACTS = {
+    "read": Act.READ,
+    "record": Act.READ_RECORD,
+    "write": Act.WRITE,
+    "ask": Act.ASK,
+    "check": Act.REPORT_CHECK,
+    "decide": Act.DECIDE,
+    "glass": Act.BREAK_GLASS,
+    "operate": Act.OPERATE,
+    "remove": Act.REMOVE,
+    "webhooks": Act.MANAGE_WEBHOOKS,
+    "policy": Act.CHANGE_POLICY,
+    "people": Act.MANAGE_PEOPLE,
+    "routers": Act.CALL_ROUTERS,
+    "keep": Act.KEEP_RECORD,
+}
+# `open` is for everybody, `own` for whoever has logged in: what is theirs alone
+_FREE: Mapping[str, frozenset[Act] | None] = {"open": ANYBODY, "own": LOGGED_IN}
 _SLASHES = re.compile(r"/{2,}")
 _PLACE = re.compile(r"\{(\w+)(:path)?\}")
 # beneath these nothing is open that the table lacks, and nothing at all while their router is off
@@ -409,7 +408,7 @@ def parts() -> Iterator[tuple[str, tuple[Line, ...]]]:
 
 def own() -> tuple[Line, ...]:
     """Lockgate's own routes. They never come before the gatekeeper: it stands before MLflow's alone."""
-    return tuple(replace(line, way=Way.OURS) for line in _lines(_OWN))
+    return tuple(replace(line, way=Way.OURS) for line in _lines(OWN_ROUTES))
 
 
 def find(method: str, path: str) -> Route | None:
@@ -421,6 +420,14 @@ def find(method: str, path: str) -> Route | None:
     if found := _PLAIN.get((method, path)):
         return found
     return next((route for route, pattern in _PATTERNS.get(method, ()) if pattern.fullmatch(path)), None)
+
+
+def find_own(method: str, path: str) -> Route | None:
+    """The route of our own with that method and path; HEAD is asked where GET is."""
+    method = "GET" if method == "HEAD" else method
+    if found := _OWN_PLAIN.get((method, path)):
+        return found
+    return next((route for route, pattern in _OWN_PATTERNS.get(method, ()) if pattern.fullmatch(path)), None)
 
 
 def router_of(path: str) -> Router | None:
@@ -445,23 +452,52 @@ def _lines(text: str) -> tuple[Line, ...]:
 
 def _line(words: list[str]) -> Line:
     methods, path, *marks = words
-    named = [mark for mark in marks if mark not in _CHANGES and mark not in _WAYS]
+    changes = next((_CHANGES[mark] for mark in marks if mark in _CHANGES), Changes.NOTHING)
+    acts = [mark for mark in marks if mark in _FREE or set(mark.split("|")) <= _ACTS.keys()]
+    named = [mark for mark in marks if mark not in _CHANGES and mark not in _WAYS and mark not in acts]
+    router = Router(named[0]) if named else None
     return Line(
         tuple(methods.split(",")),
         path,
-        next((_CHANGES[mark] for mark in marks if mark in _CHANGES), Changes.NOTHING),
+        changes,
         next((_WAYS[mark] for mark in marks if mark in _WAYS), Way.MLFLOW),
-        Router(named[0]) if named else None,
+        router,
+        _acts(acts, changes, router, path),
     )
 
 
-def _routes() -> Iterator[Route]:
-    for part, lines in parts():
+def _acts(marks: list[str], changes: Changes, router: Router | None, path: str) -> frozenset[Act] | None:
+    """What the marks say a caller needs. Raises ValueError where nobody has said it."""
+    if marks and marks[0] in _FREE:
+        return _FREE[marks[0]]
+    if marks:
+        return frozenset(_ACTS[name] for name in marks[0].split("|"))
+    if router is not None:
+        return frozenset({Act.CALL_ROUTERS})
+    if changes is Changes.REGISTRY or (changes is Changes.ELSEWHERE and path.startswith(PREFIX)):
+        raise ValueError(f"known_routes.py does not say who may call {path}")
+    return frozenset({Act.READ if changes is Changes.NOTHING else Act.WRITE})
+
+
+def _routes(lines_of: Iterator[tuple[str, tuple[Line, ...]]]) -> Iterator[Route]:
+    for part, lines in lines_of:
         for line in lines:
             paths = [prefix + line.path[1:] for prefix in BOTH] if line.path.startswith("*") else [line.path]
             for method in line.methods:
                 for path in paths:
-                    yield Route(method, path, part, line.changes, line.way, line.router)
+                    yield Route(method, path, part, line.changes, line.way, line.router, line.acts)
+
+
+def _plain(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
+    return {(route.method, route.path): route for route in routes}
+
+
+def _patterns(routes: Iterable[Route]) -> dict[str, list[tuple[Route, re.Pattern[str]]]]:
+    found: dict[str, list[tuple[Route, re.Pattern[str]]]] = {}
+    for route in routes:
+        if "{" in route.path:
+            found.setdefault(route.method, []).append((route, _pattern(route.path)))
+    return found
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -473,9 +509,9 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(path[after:]), re.DOTALL)
 
 
-ROUTES = tuple(_routes())
-_PLAIN: Mapping[tuple[str, str], Route] = {(route.method, route.path): route for route in ROUTES}
-_PATTERNS: Mapping[str, list[tuple[Route, re.Pattern[str]]]] = {
-    method: [(route, _pattern(route.path)) for route in ROUTES if route.method == method and "{" in route.path]
-    for method in sorted({route.method for route in ROUTES})
-}
+ROUTES = tuple(_routes(parts()))
+OWN = tuple(_routes(iter([("Lockgate's own", own())])))
+_PLAIN: Mapping[tuple[str, str], Route] = _plain(ROUTES)
+_PATTERNS: Mapping[str, list[tuple[Route, re.Pattern[str]]]] = _patterns(ROUTES)
+_OWN_PLAIN: Mapping[tuple[str, str], Route] = _plain(OWN)
+_OWN_PATTERNS: Mapping[str, list[tuple[Route, re.Pattern[str]]]] = _patterns(OWN)

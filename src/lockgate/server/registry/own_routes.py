@@ -1,0 +1,56 @@
+"""Lockgate's own routes, each with what it changes and what its caller needs: a route that is not here does not start.
+
+The marks are those of known_routes.py: R changes the registry, E something else, and then what the caller needs: one of
+`read`, `record`, `write`, `ask`, `check`, `decide`, `glass`, `operate`, `remove`, `webhooks`, `policy`, `people`,
+`routers` and `keep`, several with `|` between; or `own` for what is the caller's alone, or `open` for everybody. What
+only reads needs no mark: it takes `read`.
+"""
+
+from __future__ import annotations
+
+OWN_ROUTES = """
+    GET     /health                                 open
+    GET     /ready                                  open
+    GET     /api/lockgate/v1/openapi.json
+    GET     /api/lockgate/v1/status
+    GET     /api/lockgate/v1/endpoints
+    POST    /api/lockgate/v1/endpoints/retire       E operate
+    POST    /api/lockgate/v1/plan
+    GET     /api/lockgate/v1/promotions
+    POST    /api/lockgate/v1/promotions             R ask
+    GET     /api/lockgate/v1/promotions/{id}
+    POST    /api/lockgate/v1/promotions/{id}/cancel E ask|operate
+    POST    /api/lockgate/v1/rollbacks              R operate
+    GET     /api/lockgate/v1/rollouts
+    GET     /api/lockgate/v1/validations
+    POST    /api/lockgate/v1/validations            E ask
+    GET     /api/lockgate/v1/validations/{id}
+    GET     /api/lockgate/v1/approvals
+    POST    /api/lockgate/v1/approvals              R ask
+    POST    /api/lockgate/v1/approvals/decision     R decide
+    GET     /api/lockgate/v1/audit                  record
+    GET     /api/lockgate/v1/audit/verify           record
+    GET     /api/lockgate/v1/policy
+    POST    /api/lockgate/v1/policy/check
+    GET     /api/lockgate/v1/drift
+    POST    /api/lockgate/v1/drift/accept           E operate
+    GET     /api/lockgate/v1/webhooks
+    GET     /api/lockgate/v1/webhooks/{id}/deliveries
+    POST    /api/lockgate/v1/webhooks/{id}/subscribe    R webhooks
+    POST    /api/lockgate/v1/webhooks/{id}/unsubscribe  R webhooks
+    POST    /api/lockgate/v1/deliveries/{id}/redeliver  E webhooks
+    GET     /api/lockgate/v1/whoami                 own
+    POST    /api/lockgate/v1/password               E own
+    GET     /api/lockgate/v1/users                  people
+    GET     /api/lockgate/v1/users/named            own
+    POST    /api/lockgate/v1/users                  E people
+    POST    /api/lockgate/v1/users/import           E people
+    POST    /api/lockgate/v1/users/grant            E people
+    POST    /api/lockgate/v1/users/revoke           E people
+    POST    /api/lockgate/v1/users/disable          E people
+    POST    /api/lockgate/v1/users/enable           E people
+    POST    /api/lockgate/v1/users/password         E people
+    GET     /api/lockgate/v1/tokens                 own
+    POST    /api/lockgate/v1/tokens                 E own
+    POST    /api/lockgate/v1/tokens/revoke          E own
+"""
