@@ -77,6 +77,7 @@ class Promotion:
     """`lasting` ones wait for approvals and time; the others end as refused when a gate waits.
 
     `judgements` counts how often changed evidence sent it back; `candidate` is the release being warmed;
+    `evidence_digest` names what its verdict was based on, once that is kept;
     `generation` is the endpoint generation its closing commit made; `leaves` is the version a rollback leaves behind,
     or the one that was named to make room. `asked_plan` is the digest of the one plan it may carry out, "" for any.
     """
@@ -95,6 +96,7 @@ class Promotion:
     verdict: Verdict | None = None
     plan_digest: str = ""
     policy_digest: str = ""
+    evidence_digest: str = ""
     validation: str = ""
     endpoint: str = ""
     candidate: str = ""

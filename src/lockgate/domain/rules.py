@@ -48,8 +48,10 @@ def branches_of(evidence: Evidence, group: Group, level: Level) -> tuple[tuple[G
     return branches(group, lambda branch: _required(evidence, branch, level))
 
 
-def waits_for_validation(rules: StageRules, verdict: Verdict) -> bool:
-    """Whether a gate that stops the move says so because a validation is missing or too old, and not over it."""
+def waits_for_validation(evidence: Evidence, rules: StageRules, verdict: Verdict) -> bool:
+    """Whether a gate that stops the move waits for a validation: there is none of these files, or it is too old."""
+    if is_fresh(evidence, rules):
+        return False
     names = {name for each in rules.everywhere for name in _validated(each)}
     groups = {
         f"{group.how}:{group.name}"
@@ -58,6 +60,15 @@ def waits_for_validation(rules: StageRules, verdict: Verdict) -> bool:
         if any(_validated(inner) for branch in group.branches for inner in branch.everywhere)
     }
     return any(gate.name in names | groups and gate.standing is Standing.WAITS for gate in verdict.binding)
+
+
+def is_fresh(evidence: Evidence, rules: StageRules) -> bool:
+    """Whether there is a validation of these very files, over, and not older than any rule allows."""
+    validation = evidence.validation
+    if validation is None or not validation.state.is_over or artifacts.is_of_other_artifacts(evidence):
+        return False
+    ages = [each.validation_max_age for each in rules.everywhere if each.validation_max_age is not None]
+    return not ages or validation.finished_at is None or evidence.now - validation.finished_at <= min(ages)
 
 
 def _validated(rules: StageRules) -> tuple[str, ...]:

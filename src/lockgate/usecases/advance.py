@@ -17,9 +17,8 @@ from lockgate.domain.errors import NotFound, Unreadable
 from lockgate.domain.evidence import ArtifactFacts, Evidence, plan_digest
 from lockgate.domain.policy import Policy, StageRules
 from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
-from lockgate.domain.rules import judge, leavers
+from lockgate.domain.rules import judge, leavers, waits_for_validation
 from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
-from lockgate.domain.validation import SUITE
 from lockgate.domain.verdict import Level, Standing, Verdict
 from lockgate.usecases import validate
 from lockgate.usecases.custom_rules import NOTHING_KNOWN, Known, Unjudged, apart
@@ -39,7 +38,6 @@ SOON = timedelta(milliseconds=100)
 LATER = timedelta(seconds=1)
 AT_LEAST_EVERY = timedelta(seconds=30)
 KEPT_CHANGING = "the evidence kept changing while its custom rules were evaluated"
-NEEDS_VALIDATION = frozenset({*SUITE, "runtime_matches", "require_signature"})
 
 
 def advance(ports: Ports, promotion: Promotion, claim: Claim, look: Callable[[], Looked] | None = None) -> Promotion:
@@ -121,15 +119,15 @@ class _Step:
             because="",
         )
         if promotion.kind is Kind.ROLLBACK and facts.digest is None:
-            return self._close(work, promotion, PromotionState.FAILED, facts.unreadable)
+            return self._close(work, self._based(work, promotion, seen), PromotionState.FAILED, facts.unreadable)
         if seen.verdict.standing is Standing.HOLDS:
             return self._take_way(work, promotion, seen)
-        if self._wants_validation(work, seen):
+        if self._wants_validation(seen):
             return self._validate(work, promotion)
         if seen.verdict.standing is Standing.WAITS and promotion.lasting:
             return self._wait(work, promotion, seen)
         because = "; ".join(f"{gate.name}: {gate.because}" for gate in seen.verdict.binding)
-        return self._close(work, promotion, PromotionState.REFUSED, because)
+        return self._close(work, self._based(work, promotion, seen), PromotionState.REFUSED, because)
 
     def look_at_validation(self) -> Promotion:
         """Judge again once the validation it waits for is over."""
@@ -233,12 +231,11 @@ class _Step:
         held = Verdict(()) if promotion.kind is Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
         return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules))
 
-    def _wants_validation(self, work: Work, seen: _Judged) -> bool:
+    def _wants_validation(self, seen: _Judged) -> bool:
         """Whether all that is missing, or some of what waits, is a validation that can be run now."""
         if seen.verdict.standing is Standing.FAILS or seen.evidence.artifacts.digest is None:
             return False
-        latest = work.validations.latest(self.promotion.ref, seen.evidence.artifacts.digest)
-        return latest is None and any(gate.name in NEEDS_VALIDATION for gate in seen.verdict.binding)
+        return waits_for_validation(seen.evidence, seen.rules, seen.verdict)
 
     # --- going on
 
@@ -253,11 +250,11 @@ class _Step:
         if endpoint is None:
             if len(work.endpoints.all()) >= seen.policy.max_endpoints:
                 because = f"the policy allows {seen.policy.max_endpoints} endpoints (max_endpoints); retire one first"
-                return self._close(work, promotion, PromotionState.FAILED, because)
+                return self._close(work, self._based(work, promotion, seen), PromotionState.FAILED, because)
             id = self.ports.ids.new("ep")
             endpoint = work.endpoints.create(id, environment.name, promotion.ref.model, self._now())
         if (holder := self._holder(work)) is not None:
-            return self._step_aside(work, promotion, holder)
+            return self._step_aside(work, self._based(work, promotion, seen), holder)
         release = endpoint.release
         if release is not None and (release.ref, release.digest) == (promotion.ref, digest):
             return self._commit(work, promotion, seen, endpoint)
@@ -316,6 +313,7 @@ class _Step:
         work.endpoints.warm(promotion.endpoint, None)
         promotion = replace(promotion, verdict=seen.verdict, candidate="", judgements=promotion.judgements + 1)
         if promotion.judgements >= 3:
+            promotion = self._based(work, promotion, seen)
             because = "the evidence kept changing while green was started"
             return self._close(work, promotion, PromotionState.CANCELLED, because)
         return self._save(work, self._in(promotion, PromotionState.JUDGING), due_in=timedelta())
@@ -337,7 +335,7 @@ class _Step:
         seen = self._look(work, stored_facts(work, promotion.ref))
         promotion = replace(promotion, candidate="")
         if seen.enforced or promotion.kind is Kind.ROLLBACK or seen.verdict.standing is not Standing.HOLDS:
-            return self._close(work, promotion, PromotionState.FAILED, told)
+            return self._close(work, self._based(work, promotion, seen), PromotionState.FAILED, told)
         closed = self._commit(work, promotion, seen, None)
         endpoint = work.endpoints.by_id(promotion.endpoint)
         if endpoint is not None:
@@ -350,6 +348,7 @@ class _Step:
     ) -> Promotion:
         """Stage, alias, endpoint, audit and outbox in this one transaction."""
         now, generation = self._now(), 0
+        promotion = self._based(work, promotion, seen)
         if endpoint is not None and green:
             generation = work.endpoints.commit(endpoint.id, promotion.candidate)
             self._record(
@@ -366,6 +365,7 @@ class _Step:
             "kind": promotion.kind.value,
             "artifacts": seen.evidence.artifacts.digest,
             "plan": seen.plan,
+            **_judgement(promotion),
             "policy": seen.policy.digest,
             "gates": {gate.name: f"{gate.standing} ({gate.level})" for gate in seen.verdict.gates},
         }
@@ -387,7 +387,6 @@ class _Step:
             why = seen.evidence.quarantine.reason
             self._record(work, "version:unquarantined", before="quarantined", after=None, why=why)
         self._validate_afterwards(work, seen)
-        promotion = replace(promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest)
         if not generation:
             return self._close(work, promotion, PromotionState.DONE, "")
         switching = self._in(promotion, PromotionState.SWITCHING, generation=generation)
@@ -401,14 +400,20 @@ class _Step:
         id, who = self.ports.ids.new("val"), self.promotion.asked_by
         validate.queue(work, id=id, ref=ref, who=who, trigger="promotion", at=self._now())
 
+    def _based(self, work: Work, promotion: Promotion, seen: _Judged) -> Promotion:
+        """The promotion with this verdict, and what it was based on kept: into a stage that is not gated, nothing."""
+        judged = replace(promotion, verdict=seen.verdict, plan_digest=seen.plan, policy_digest=seen.policy.digest)
+        if not promotion.stage.is_gated:
+            return judged
+        return replace(judged, evidence_digest=work.evidence.keep(seen.evidence, self._now()))
+
     def _close(self, work: Work, promotion: Promotion, state: PromotionState, because: str) -> Promotion:
         now = self._now()
         closed = replace(promotion, state=state, because=because, state_since=now, closed_at=now)
         verdict = closed.verdict
         gates = {g.name: f"{g.standing}: {g.because}" for g in verdict.open} if verdict else {}
-        self._record(
-            work, f"promotion:{state}", after=promotion.stage, why=because, gates=gates, kind=promotion.kind.value
-        )
+        detail: dict[str, Plain] = {"kind": promotion.kind.value, "gates": gates, **_judgement(closed)}
+        self._record(work, f"promotion:{state}", after=promotion.stage, why=because, **detail)
         self._keep(work, closed)
         return closed
 
@@ -474,3 +479,15 @@ class _Step:
 def _served(endpoint: Endpoint | None) -> str | None:
     """What the endpoint serves by the last commit, as the record names it."""
     return str(endpoint.release.ref) if endpoint is not None and endpoint.release is not None else None
+
+
+def _judgement(promotion: Promotion) -> dict[str, Plain]:
+    """What the record says of a verdict, so that it can be judged again: what it was based on, and what came of it."""
+    if promotion.verdict is None or not promotion.evidence_digest:
+        return {}
+    return {
+        "evidence": promotion.evidence_digest,
+        "policy": promotion.policy_digest,
+        "verdict": promotion.verdict.standing.value,
+        "would_be": promotion.verdict.would_be.value,
+    }

@@ -29,6 +29,8 @@ from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Pr
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
+from lockgate.usecases.evidence_ports import KeptEvidence
+from lockgate.usecases.semver_ports import Semver
 from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
 
@@ -296,6 +298,12 @@ class Policies(Protocol):
 
     def in_force(self) -> Policy: ...
 
+    def of_digest(self, digest: str) -> Policy | None:
+        """A policy that was in force once; None when it never was here.
+
+        Raises BadInput when its text is not the one that has the digest, or this release cannot read it.
+        """
+
     def text(self) -> str | None:
         """The text of the policy in force, None for the built-in one."""
 
@@ -324,6 +332,8 @@ class Work(Protocol):
     @property
     def checks(self) -> Checks: ...
     @property
+    def semver(self) -> Semver: ...
+    @property
     def endpoints(self) -> Endpoints: ...
     @property
     def record(self) -> Record: ...
@@ -333,6 +343,8 @@ class Work(Protocol):
     def webhooks(self) -> Webhooks: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def evidence(self) -> KeptEvidence: ...
     @property
     def sources(self) -> Sources: ...
     @property

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from lockgate.adapters.sql.rows import who_columns
 from lockgate.adapters.sql.tables import policies
+from lockgate.domain.errors import BadInput
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import Policy
 from lockgate.usecases.adoption_ports import ADOPTED, Adoption
@@ -29,10 +30,14 @@ class ParsedPolicies:
         return self._by_digest.get(digest)
 
     def read(self, digest: str | None, text: str | None) -> Policy:
-        """Read a text and keep it. Raises BadInput when it is no policy."""
-        return self._by_digest.setdefault(digest, self._parse(text))
+        """Read a text and keep it, if it is the one with this digest. Raises BadInput when it is no policy."""
+        policy = self._parse(text)
+        if digest is None or policy.digest == digest:
+            self._by_digest[digest] = policy
+        return policy
 
 
+_TEXT_OF = select(policies.c.text).where(policies.c.digest == bindparam("of")).order_by(policies.c.id).limit(1)
 _NEWEST = select(policies.c.digest).order_by(policies.c.id.desc()).limit(1)
 
 
@@ -56,6 +61,21 @@ class SqlPolicies:
             adopted = self._adoption.begun() == ADOPTED
             self._in_force = replace(policy, serves_unasked=False) if adopted else policy
         return self._in_force
+
+    def of_digest(self, digest: str) -> Policy | None:
+        known = self._parsed.known(digest)
+        if known is None:
+            text = self._connection.execute(_TEXT_OF, {"of": digest}).scalar()
+            if text is None:
+                builtin = self._parsed.known(None) or self._parsed.read(None, None)
+                return builtin if builtin.digest == digest else None
+            known = self._parsed.read(digest, text)
+        if known.digest != digest:
+            raise BadInput(
+                f"The text of the policy {digest} was changed after it was applied: its digest is {known.digest} now.",
+                hint="Compare it with an export of the record, or with a backup.",
+            )
+        return known
 
     def text(self) -> str | None:
         return self._connection.execute(select(policies.c.text).order_by(policies.c.id.desc()).limit(1)).scalar()

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Engine, select
 
-from lockgate.adapters.sql import (
-    dialects,
-    semver_tables,  # noqa: F401 - its table is made with the others
-)
+from lockgate.adapters.sql import dialects
 from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.approvals_around import SqlDelegations, SqlGlasses, SqlProposals
@@ -22,12 +19,14 @@ from lockgate.adapters.sql.checks import SqlChecks
 from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
+from lockgate.adapters.sql.evidence import SqlKeptEvidence
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.people import SqlPeople
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
 from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
+from lockgate.adapters.sql.semver import SqlSemver
 from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import chains
 from lockgate.adapters.sql.tree import SqlTree
@@ -54,6 +53,7 @@ class SqlWork:
         self.workspace = names.workspace
         self.adoption = SqlAdoption(connection, store.beginning)
         self.policies = SqlPolicies(connection, store.parsed, self.adoption)
+        self.evidence = SqlKeptEvidence(connection)
         self.catalog = SqlCatalog(connection, names.workspace)
         self.sources = SqlSources(connection, names.workspace)
         self.versions = SqlVersions(connection, names, self.policies, self.adoption, writable=writable)
@@ -65,6 +65,7 @@ class SqlWork:
         self.proposals = SqlProposals(connection)
         self.validations = SqlValidations(connection, names)
         self.checks = SqlChecks(connection, names)
+        self.semver = SqlSemver(connection, names)
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.people = SqlPeople(connection)
