@@ -15,7 +15,7 @@ from lockgate.adapters.sql.dialects import hold_rows_of, is_sqlite
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
 from lockgate.adapters.sql.tables import audit, chains, models
 from lockgate.adapters.sql.webhooks import SqlWebhooks
-from lockgate.domain.audit import SYSTEM, Break, Entry, Linked, breaks, link
+from lockgate.domain.audit import FORMAT, SYSTEM, Break, Entry, Linked, breaks, link
 from lockgate.usecases.ports import Recorded
 
 _AT_A_TIME = 1_000
@@ -109,7 +109,7 @@ class SqlRecord:
             rows = rows.where(named | audit.c.chain.in_(self._chains_of(model)))
         if action is not None:
             rows = rows.where(audit.c.action == action)
-        return [Recorded(_linked(row), json.loads(row.text)) for row in self._connection.execute(rows)]
+        return [recorded_of(row) for row in self._connection.execute(rows)]
 
     def verify(self) -> tuple[int, Sequence[Break]]:
         """Reads chain by chain, so that what is held in memory is one chain."""
@@ -153,6 +153,18 @@ class SqlRecord:
     def _chains_of(self, model: str) -> list[str]:
         here = (models.c.workspace == self._names.workspace, models.c.name == model)
         return [chain_of(id) for id in self._connection.execute(select(models.c.id).where(*here)).scalars()]
+
+
+def recorded_of(row: Row[Any]) -> Recorded:
+    """The entry in a row, with no more than its columns say where its text was removed under the rule of retention."""
+    if row.pruned_at is None:
+        return Recorded(_linked(row), json.loads(row.text))
+    at, pruned = (each.isoformat(timespec="microseconds") for each in (row.at, row.pruned_at))
+    who = {"name": "", "verified": False, "via": ""}
+    left = {"format": FORMAT, "chain": row.chain, "number": row.number, "previous": "", "at": at, "who": who}
+    about = {"action": row.action, "model": row.model, "version": row.version, "before": "", "after": ""}
+    why = "The text of this entry was removed under the rule of retention; its hash and its place stay."
+    return Recorded(_linked(row), {**left, **about, "reason": why, "detail": {"pruned_at": pruned}})
 
 
 def _linked(row: Row[Any]) -> Linked:
