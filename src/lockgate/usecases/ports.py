@@ -30,6 +30,7 @@ from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
 from lockgate.usecases.evidence_ports import KeptEvidence
+from lockgate.usecases.history_ports import History
 from lockgate.usecases.semver_ports import Semver
 from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
@@ -341,6 +342,8 @@ class Work(Protocol):
     def tree(self) -> Tree: ...
     @property
     def webhooks(self) -> Webhooks: ...
+    @property
+    def history(self) -> History: ...
     @property
     def policies(self) -> Policies: ...
     @property

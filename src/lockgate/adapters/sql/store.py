@@ -20,6 +20,7 @@ from lockgate.adapters.sql.drift import SqlDrift
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.evidence import SqlKeptEvidence
+from lockgate.adapters.sql.history import SqlHistory
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.people import SqlPeople
@@ -69,6 +70,7 @@ class SqlWork:
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.people = SqlPeople(connection)
+        self.history = SqlHistory(connection, names)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
         self.tree = SqlTree(connection)
 
