@@ -44,6 +44,7 @@ class Act(StrEnum):
     WRITE = "write to the registry"  # register, tag, alias, upload, log runs
     ASK = "ask for a promotion, a validation or an approval"
     REPORT_CHECK = "report a check"
+    NUMBER = "set a semantic version"
     DECIDE = "approve or reject"
     BREAK_GLASS = "break the glass"
     OPERATE = "operate what serves"  # roll back, abort a rollout, retire an endpoint, accept drift
@@ -56,9 +57,11 @@ class Act(StrEnum):
 
 
 _VIEWER = frozenset({Act.READ, Act.READ_RECORD})
-_CONTRIBUTOR = _VIEWER | {Act.WRITE, Act.ASK}
+_CONTRIBUTOR = _VIEWER | {Act.WRITE, Act.ASK, Act.NUMBER}
 _APPROVER = _VIEWER | {Act.DECIDE, Act.BREAK_GLASS}
-_OPERATOR = _VIEWER | {Act.ASK, Act.REPORT_CHECK, Act.BREAK_GLASS, Act.OPERATE, Act.REMOVE, Act.MANAGE_WEBHOOKS}
+_OPERATOR = _VIEWER | {
+    *(Act.ASK, Act.REPORT_CHECK, Act.NUMBER, Act.BREAK_GLASS, Act.OPERATE, Act.REMOVE, Act.MANAGE_WEBHOOKS),
+}
 
 # docs/reference/roles.md shows it, and a test holds the page against it
 MATRIX: Mapping[Role, frozenset[Act]] = {

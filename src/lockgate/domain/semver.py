@@ -15,6 +15,7 @@ from enum import IntEnum
 from lockgate.domain.errors import BadInput
 from lockgate.domain.signature import Field, Many, Record, Signature, Type
 
+LARGEST_PART = 999_999_999
 _WRITTEN = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})")
 
 

@@ -110,6 +110,11 @@ def text_of(plain: Mapping[str, Any]) -> str:
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 
 
+def signature_from(text: str | None) -> Signature | None:
+    """The signature in a text that `text_of` wrote, None for none."""
+    return None if text is None else signature_of(json.loads(text))
+
+
 def _part(told: object, part: str) -> Sequence[Any] | None:
     if isinstance(told, str):
         try:
