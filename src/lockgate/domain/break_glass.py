@@ -38,8 +38,8 @@ class GlassState(StrEnum):
 class BreakGlass:
     """One time that the gates were set aside for one version on its way into one stage, or that somebody asked to.
 
-    `artifacts` is the digest of the files it is about. `promotion` is the move that its confirmation opened; `used_at`
-    is when that move was committed.
+    `artifacts` is the digest of the files it is about. `promotion` is the move that was made
+    by it, and `used_at` when that was committed.
     """
 
     id: str

@@ -20,7 +20,8 @@ from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
 from lockgate.domain.rules import judge, leavers, waits_for_validation
 from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
 from lockgate.domain.verdict import Level, Standing, Verdict
-from lockgate.usecases import validate
+from lockgate.domain.versions import VersionRef
+from lockgate.usecases import setting_aside, validate
 from lockgate.usecases.custom_rules import NOTHING_KNOWN, Known, Unjudged, apart
 from lockgate.usecases.gather import (
     Looked,
@@ -31,6 +32,7 @@ from lockgate.usecases.gather import (
     stored_facts,
     where_artifacts_lie,
 )
+from lockgate.usecases.plan import stale_because
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.stages import Move, enter, leave_in_quarantine
 
@@ -80,6 +82,7 @@ class _Judged:
     evidence: Evidence
     verdict: Verdict
     plan: str
+    stale: str  # what is different from the one plan that the promotion is bound to
 
     @property
     def enforced(self) -> bool:
@@ -120,6 +123,8 @@ class _Step:
         )
         if promotion.kind is Kind.ROLLBACK and facts.digest is None:
             return self._close(work, self._based(work, promotion, seen), PromotionState.FAILED, facts.unreadable)
+        if seen.stale:
+            return self._close(work, self._based(work, promotion, seen), PromotionState.CANCELLED, seen.stale)
         if seen.verdict.standing is Standing.HOLDS:
             return self._take_way(work, promotion, seen)
         if self._wants_validation(seen):
@@ -229,7 +234,9 @@ class _Step:
             evidence = self.known.on(evidence, rules)
         # A rollback goes to a release that held its gates in its day; judging it anew could forbid the way back.
         held = Verdict(()) if promotion.kind is Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
-        return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules))
+        held = setting_aside.judged(work, promotion, evidence, held)
+        stale = stale_because(work, evidence, rules, promotion.asked_plan)
+        return _Judged(policy, rules, evidence, held, plan_digest(evidence, rules), stale)
 
     def _wants_validation(self, seen: _Judged) -> bool:
         """Whether all that is missing, or some of what waits, is a validation that can be run now."""
@@ -308,7 +315,7 @@ class _Step:
         """Green answers: judge once more under the lock, then one commit."""
         seen = self._look(work, stored_facts(work, promotion.ref))
         endpoint = work.endpoints.by_id(promotion.endpoint)
-        if seen.verdict.standing is Standing.HOLDS and endpoint is not None:
+        if seen.verdict.standing is Standing.HOLDS and endpoint is not None and not seen.stale:
             return self._commit(work, promotion, seen, endpoint, green=True)
         work.endpoints.warm(promotion.endpoint, None)
         promotion = replace(promotion, verdict=seen.verdict, candidate="", judgements=promotion.judgements + 1)
@@ -334,7 +341,8 @@ class _Step:
         )
         seen = self._look(work, stored_facts(work, promotion.ref))
         promotion = replace(promotion, candidate="")
-        if seen.enforced or promotion.kind is Kind.ROLLBACK or seen.verdict.standing is not Standing.HOLDS:
+        holds = seen.verdict.standing is Standing.HOLDS and not seen.stale
+        if seen.enforced or promotion.kind.goes_first or not holds:
             return self._close(work, self._based(work, promotion, seen), PromotionState.FAILED, told)
         closed = self._commit(work, promotion, seen, None)
         endpoint = work.endpoints.by_id(promotion.endpoint)
@@ -376,12 +384,13 @@ class _Step:
             promotion.reason,
             now,
             promotion.id,
-            leavers(seen.evidence, seen.rules),
+            (*leavers(seen.evidence, seen.rules), *self._named_to_leave(work)),
             detail,
         )
-        if promotion.leaves is not None:
+        if promotion.leaves is not None and promotion.kind is Kind.ROLLBACK:
             leave_in_quarantine(work, seen.policy, promotion.leaves, move)
         enter(work, seen.policy, move)
+        setting_aside.used(work, promotion, now)
         if promotion.stage.is_gated and seen.evidence.quarantine is not None:
             work.versions.quarantine(promotion.ref, None)
             why = seen.evidence.quarantine.reason
@@ -391,6 +400,13 @@ class _Step:
             return self._close(work, promotion, PromotionState.DONE, "")
         switching = self._in(promotion, PromotionState.SWITCHING, generation=generation)
         return self._save(work, switching, due_in=timedelta(milliseconds=20))
+
+    def _named_to_leave(self, work: Work) -> tuple[VersionRef, ...]:
+        """The version that the caller named to make room, while it is still there."""
+        promotion, named = self.promotion, self.promotion.leaves
+        if named is None or promotion.kind is Kind.ROLLBACK or promotion.archive_existing:
+            return ()
+        return (named,) if named in work.versions.in_stage(promotion.ref.model, promotion.stage) else ()
 
     def _validate_afterwards(self, work: Work, seen: _Judged) -> None:
         """Where rules only observe, nothing waits for a validation: it is run once the move is made."""

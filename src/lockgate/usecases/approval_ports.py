@@ -34,7 +34,7 @@ class Approvals(Protocol):
         """Keep the parts of a plan, so that it can be told later what changed. Already kept: changes nothing."""
 
     def plan(self, digest: str) -> Parts | None:
-        """The parts of the plan with this digest, where they were kept."""
+        """The parts of the plan whose digest begins so, where they were kept and it is the only one."""
 
     def get(self, id: str) -> ApprovalRequest | None: ...
 
@@ -84,7 +84,10 @@ class Glasses(Protocol):
     def get(self, id: str) -> BreakGlass | None: ...
 
     def of_promotion(self, promotion: str) -> BreakGlass | None:
-        """The one whose confirmation opened this promotion."""
+        """The one by which this promotion was made."""
+
+    def broken(self, ref: VersionRef, stage: Stage) -> BreakGlass | None:
+        """The newest one for this move that was confirmed and not used; it may have expired."""
 
     def recent(self, limit: int = 100, model: str | None = None) -> Sequence[BreakGlass]:
         """Newest first."""

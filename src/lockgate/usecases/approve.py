@@ -4,48 +4,71 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState, counting
+from lockgate.domain.access import Act
+from lockgate.domain.approvals import ApprovalRequest, Asked, Decision, RequestState, expired, same_person, tally
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
+from lockgate.domain.consent import asked_of
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
-from lockgate.domain.evidence import ArtifactFacts, Evidence, plan_digest
+from lockgate.domain.evidence import ArtifactFacts, Evidence
 from lockgate.domain.identity import ANONYMOUS, Who
+from lockgate.domain.plans import parts
 from lockgate.domain.policy import ApprovalRule, Policy, StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Level
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import validate, webhooks
+from lockgate.usecases import plan, validate
+from lockgate.usecases.approval_tags import APPROVED_TAG, REQUEST_TAG, mirror
+from lockgate.usecases.archive import archive_rejected, may_archive_rejected
+from lockgate.usecases.authorise import authorise
+from lockgate.usecases.authority import refuse_own, refuse_two_voices, to_answer
+from lockgate.usecases.consent_facts import roles_of
 from lockgate.usecases.gather import gather, inspect_artifacts
+from lockgate.usecases.people import logged_in
 from lockgate.usecases.ports import Ports, Work
 
-REQUEST_TAG = "approval_request"
-APPROVED_TAG = "production_approved"
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A yes or a no, and why. `plan` is the digest of the one plan it is meant for, or the beginning of it.
+
+    `archive` also archives what is rejected.
+    """
+
+    approved: bool
+    comment: str
+    plan: str = ""
+    archive: bool = False
 
 
 def request(ports: Ports, ref: VersionRef, who: Who, reason: str, stage: Stage = Stage.PRODUCTION) -> ApprovalRequest:
     """Ask for approval of the plan as it stands now. An earlier request for the same move is replaced by this one.
 
-    Raises NotFound, and BadInput for a stage that is not gated.
+    Raises NotFound, Forbidden, and BadInput for a stage that is not gated.
     """
     if not stage.is_gated:
         raise BadInput(f"Moving to {stage} needs no approval.", hint="Name staging or production.")
     facts = _unchanged(ports, ref)
     with ports.store.writing(ref.model) as work:
+        logged_in(work, who)
+        authorise(work, who, Act.ASK, ref.model)
         now, policy = ports.clock.now(), work.policies.in_force()
         evidence, rules = _evidence(work, policy, ref, stage, facts, now)
-        digest = plan_digest(evidence, rules)
+        digest = asked_of(evidence, rules).plan_digest
         asked = ApprovalRequest(ports.ids.new("apr"), ref, stage, who, reason, now, digest, RequestState.PENDING)
+        _replace(work, ref, stage, asked)
+        work.approvals.keep_plan(digest, parts(evidence, rules), now)
         work.approvals.add(asked)
         detail: dict[str, Plain] = {"request": asked.id, "plan": digest}
         work.record.write(Entry("approval:requested", who, now, ref.model, ref.version, "", stage, reason, detail))
         if policy.level_for(rules) is Level.ENFORCE and rules.validation_tests and evidence.validation is None:
             # run it now, so that the approver signs its results and they do not make the approval stale later
             validate.queue(work, id=ports.ids.new("val"), ref=ref, who=who, trigger="approval", at=now)
-        _write_tags(work, asked)
+        mirror(work, asked)
         work.promotions.due(ref.model, now)
     return asked
 
@@ -58,16 +81,20 @@ def decide(
     approved: bool,
     comment: str,
     stage: Stage = Stage.PRODUCTION,
+    plan: str = "",
+    archive: bool = False,
 ) -> ApprovalRequest:
-    """Sign a yes or a no on the plan as it stands now.
+    """Sign a yes or a no on the plan as it stands now; with `plan` only if that is still the one it names.
 
-    Raises NotFound when nobody asked, Forbidden for the requester's own yes, and Conflict when it is decided already,
-    a validation whose tests are enforced is still running, or the artifacts changed. A refused signature is on the
-    record too.
+    Raises NotFound when nobody asked, Forbidden for the requester's own yes and without the role, BadInput for a yes
+    without the reason that the policy asks for, and Conflict when it is decided already or was not answered in time,
+    the plan is another one, a validation whose tests are enforced is still running, or the artifacts changed. A refused
+    signature is on the record too. `archive` archives the version that is rejected.
     """
     facts = _unchanged(ports, ref)
+    answer = Answer(approved, comment, plan, archive and not approved)
     try:
-        return _sign(ports, ref, who, facts, approved=approved, comment=comment, stage=stage)
+        return _sign(ports, ref, who, facts, answer, stage)
     except (Forbidden, Conflict) as refusal:
         with ports.store.writing(ref.model) as work:
             act = "approve" if approved else "reject"
@@ -78,10 +105,10 @@ def decide(
         raise
 
 
-def pending(ports: Ports) -> Sequence[ApprovalRequest]:
-    """Every request that waits for an answer, oldest first."""
+def pending(ports: Ports, limit: int = 100, after: str = "") -> Sequence[ApprovalRequest]:
+    """The requests that wait for an answer, oldest first; those after the request `after`. Raises NotFound."""
     with ports.store.reading() as work:
-        return work.approvals.pending()
+        return work.approvals.pending(limit, after)
 
 
 def tag_request(ports: Ports, ref: VersionRef, value: str, who: Who) -> None:
@@ -121,63 +148,101 @@ def tag_approved(ports: Ports, ref: VersionRef, value: str, who: Who) -> None:
 
 
 def _sign(
-    ports: Ports, ref: VersionRef, who: Who, facts: ArtifactFacts, *, approved: bool, comment: str, stage: Stage
+    ports: Ports, ref: VersionRef, who: Who, facts: ArtifactFacts, answer: Answer, stage: Stage
 ) -> ApprovalRequest:
     with ports.store.writing(ref.model) as work:
-        now, policy = ports.clock.now(), work.policies.in_force()
+        policy = work.policies.in_force()
         asked = work.approvals.latest(ref, stage)
         if asked is None:
             raise NotFound(
                 f"Nobody has asked for approval of {ref} to {stage}.", hint=f"lockgate request {ref} --reason …"
             )
+        # a clock that was set back since makes no answer older than what it answers
+        now = ports.clock.now()
+        at = max(now, asked.asked_at)
         evidence, rules = _evidence(work, policy, ref, stage, facts, now)
         rule = rules.approval or ApprovalRule()
-        binds = policy.level_for(rules) is Level.ENFORCE
-        _refuse_signature(asked, who, rule, evidence, rules, approved=approved, tests_bind=binds)
-        decision = Decision(approved, who, comment, now, plan_digest(evidence, rules))
+        held = asked_of(evidence, rules)
+        # a request that no rule reads, and the roles of whoever answers it
+        held = replace(held, roles=held.roles or roles_of(work, asked))
+        taking_back = not answer.approved and same_person(who.name, asked.asked_by.name)
+        behalf = "" if taking_back else to_answer(work, who, asked, rule, now)
+        plan.refuse_other(work, evidence, rules, answer.plan)
+        decision = Decision(answer.approved, who, answer.comment, at, held.plan_digest, behalf)
+        _refuse_closed(asked, decision, held, now)
+        if answer.approved:
+            refuse_own(asked, rule, who, behalf)
+            refuse_two_voices(asked, decision)
+            binds = policy.level_for(rules) is Level.ENFORCE
+            _refuse_yes(asked, answer, rule, evidence, rules, tests_bind=binds)
+        if answer.archive:
+            may_archive_rejected(work, ref)
         decided = replace(asked, decisions=(*asked.decisions, decision))
-        enough = len(counting(decided, rule, decision.plan_digest)) >= rule.approvals
-        state = RequestState.REJECTED if not approved else RequestState.APPROVED if enough else RequestState.PENDING
+        held = replace(held, now=at, roles=roles_of(work, decided))
+        state = RequestState.REJECTED
+        if answer.approved:
+            state = RequestState.APPROVED if tally(decided, held).enough else RequestState.PENDING
         decided = replace(decided, state=state)
+        work.approvals.keep_plan(decision.plan_digest, parts(evidence, rules), now)
         work.approvals.decide(asked.id, decision, state)
-        detail: dict[str, Plain] = {"request": asked.id, "plan": decision.plan_digest, "state": state.value}
-        action = "approval:approved" if approved else "approval:rejected"
-        work.record.write(Entry(action, who, now, ref.model, ref.version, "", stage, comment, detail))
-        _write_tags(work, decided)
+        _put_on_record(work, decided, decision)
+        mirror(work, decided)
         work.promotions.due(ref.model, now)
+        if answer.archive:
+            archive_rejected(ports, work, ref, who, answer.comment)
     return decided
 
 
-def _refuse_signature(
+def _put_on_record(work: Work, asked: ApprovalRequest, decision: Decision) -> None:
+    detail: dict[str, Plain] = {"request": asked.id, "plan": decision.plan_digest, "state": asked.state.value}
+    if decision.behalf:
+        detail["for"] = decision.behalf
+    action = "approval:approved" if decision.approved else "approval:rejected"
+    ref, who = asked.ref, decision.who
+    entry = Entry(action, who, decision.at, ref.model, ref.version, "", asked.stage, decision.comment, detail)
+    work.record.write(entry)
+
+
+def _refuse_closed(asked: ApprovalRequest, decision: Decision, held: Asked, now: datetime) -> None:
+    """Raise Conflict for a request that was turned down or taken back, or needs no other yes."""
+    what, anew = f"{asked.ref} to {asked.stage}", f"Ask anew: lockgate request {asked.ref} --reason …"
+    if asked.state is RequestState.WITHDRAWN:
+        raise Conflict(f"The request for {what} was withdrawn: {asked.closed_because}", hint=anew)
+    if asked.state is RequestState.REJECTED:
+        by = f" by {asked.decisions[-1]}" if asked.decisions else ""
+        raise Conflict(f"The request for {what} was rejected{by} already.", hint=anew)
+    found = tally(asked, held)
+    if decision.approved and asked.state is RequestState.APPROVED and found.enough:
+        raise Conflict(f"The request for {what} was approved by {found.counted[-1]} already.", hint=anew)
+    if decision.approved and expired(asked, held.rule, now):
+        raise Conflict(f"The request for {what} was not answered in time.", hint=anew)
+
+
+def _refuse_yes(
     asked: ApprovalRequest,
-    who: Who,
+    answer: Answer,
     rule: ApprovalRule,
     evidence: Evidence,
     rules: StageRules,
     *,
-    approved: bool,
     tests_bind: bool,
 ) -> None:
-    what = f"{asked.ref} to {asked.stage}"
-    if asked.state is RequestState.REJECTED or (asked.state is RequestState.APPROVED and approved):
-        signed = asked.decisions[-1]
-        if asked.state is RequestState.REJECTED or signed.plan_digest == plan_digest(evidence, rules):
-            raise Conflict(
-                f"The request for {what} was {asked.state} by {signed.who} already.",
-                hint=f"Ask anew: lockgate request {asked.ref} --reason …",
-            )
-    if approved and rule.not_the_requester and who.name == asked.asked_by.name:
-        raise Forbidden(
-            f"{who.name} asked for {what} and may not approve it.",
-            hint="Somebody else has to: --as NAME tells who acts.",
-        )
+    if rule.comment_required and not answer.comment.strip():
+        raise BadInput("The policy asks for the reason of a yes.", hint="Give it with --comment '…'.")
     running = evidence.validation is not None and not evidence.validation.state.is_over
     # where tests only observe, one may still run after the move it was asked for: nobody waits for it
-    if approved and running and rules.validation_tests and tests_bind:
+    if running and rules.validation_tests and tests_bind:
         raise Conflict(
             f"A validation of {asked.ref} is still running, and its results belong to what is approved.",
             hint=f"Approve when it is done: lockgate status {asked.ref.model}",
         )
+
+
+def _replace(work: Work, ref: VersionRef, stage: Stage, by: ApprovalRequest) -> None:
+    """Close an unanswered request for the same move: only the latest one counts."""
+    earlier = work.approvals.latest(ref, stage)
+    if earlier is not None and earlier.state is RequestState.PENDING:
+        work.approvals.close(earlier.id, RequestState.WITHDRAWN, f"{by.asked_by.name} asked anew")
 
 
 def _unchanged(ports: Ports, ref: VersionRef) -> ArtifactFacts:
@@ -195,35 +260,6 @@ def _evidence(
 ) -> tuple[Evidence, StageRules]:
     rules = policy.rules(ref.model, stage)
     return gather(work, policy, ref, stage, facts, now, archive_existing=True), rules
-
-
-def _write_tags(work: Work, request: ApprovalRequest) -> None:
-    """Mirror the true state in the two tags, so that scripts that read them read the truth."""
-    if request.stage is not Stage.PRODUCTION:
-        return
-    told: dict[str, Plain] = {
-        "status": request.state.value,
-        "requester": request.asked_by.name,
-        "justification": request.reason,
-        "requested_at": request.asked_at.isoformat(),
-        "approved_by": None,
-        "approved_at": None,
-    }
-    if request.decisions:
-        last = request.decisions[-1]
-        if last.approved:
-            told |= {"approved_by": last.who.name, "approved_at": last.at.isoformat(), "comments": last.comment}
-        else:
-            told |= {
-                "reviewed_by": last.who.name,
-                "reviewed_at": last.at.isoformat(),
-                "rejection_reason": last.comment,
-            }
-    approved = request.state is RequestState.APPROVED
-    for key, value in ((REQUEST_TAG, json.dumps(told)), (APPROVED_TAG, "true" if approved else None)):
-        work.catalog.set_tag(request.ref, key, value)
-        if approved or value is not None:
-            webhooks.tagged(work, request.ref.model, request.ref.version, key, value)
 
 
 def _parsed(value: str) -> Mapping[str, Any]:

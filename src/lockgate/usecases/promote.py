@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
@@ -18,10 +19,12 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
+from lockgate.usecases.authorise import authorise, authorise_one, refusals_recorded
 from lockgate.usecases.advance import advance, begin
 from lockgate.usecases.custom_rules import Known, apart
 from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts, no_version
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
+from lockgate.usecases.plan import digest_written
 from lockgate.usecases.ports import LostClaim, Ports, Work
 
 FIRST_LEASE = timedelta(seconds=15)
@@ -31,7 +34,9 @@ A_MOMENT = 0.3  # seconds that reading the artifacts may take before the promoti
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What someone asked for. `lasting` ones wait for approvals and time; `leaves` is what a rollback leaves behind."""
+    """What someone asked for. `lasting` ones wait for approvals and time; `leaves` is what a rollback leaves behind,
+    or the version that is named to make room. `plan` is the digest of the one plan it may carry out ("": any).
+    """
 
     ref: VersionRef
     stage: Stage
@@ -41,6 +46,7 @@ class Ask:
     archive_existing: bool = False
     reason: str = ""
     leaves: VersionRef | None = None
+    plan: str = ""
 
 
 def ask(ports: Ports, ask: Ask, when_done: Callable[[Work], None] | None = None) -> Promotion:
@@ -49,13 +55,14 @@ def ask(ports: Ports, ask: Ask, when_done: Callable[[Work], None] | None = None)
     What comes back may be over already: refused, or committed at once where nothing is to be served. That is all one
     transaction when the artifacts are read in a moment. `when_done` is called in the transaction that does it, if
     this call does.
-    Raises NotFound, BadInput for a prompt, and Conflict when a rollout holds the version or its endpoint.
+    Raises NotFound, Forbidden, BadInput for a prompt, and Conflict when a rollout holds the version or its endpoint.
     """
-    try:
-        return _asked(ports, ask, _looking(ports, ask), when_done)
-    except _NothingSeen:
-        # it was there already, or went on, and is no more: the first look was no look at the artifacts
-        return _asked(ports, ask, _looking(ports, ask, whatever=True), when_done)
+    with refusals_recorded(ports, ask.who, f"move {ask.ref} to {ask.stage}", ask.ref.model):
+        try:
+            return _asked(ports, ask, _looking(ports, ask), when_done)
+        except _NothingSeen:
+            # it was there already, or went on, and is no more: the first look was no look at the artifacts
+            return _asked(ports, ask, _looking(ports, ask, whatever=True), when_done)
 
 
 class _NothingSeen(Exception):
@@ -102,9 +109,11 @@ def look(ports: Ports, id: str) -> Promotion:
 
 
 def cancel(ports: Ports, id: str, who: Who) -> Promotion:
-    """Withdraw an open promotion. Raises NotFound, and Conflict once it is committed or over."""
+    """Withdraw an open promotion. Raises NotFound, Forbidden, and Conflict once it is committed or over."""
     promotion = look(ports, id)
-    with ports.store.writing(promotion.ref.model) as work:
+    model = promotion.ref.model
+    with refusals_recorded(ports, who, f"cancel {id}", model), ports.store.writing(model) as work:
+        authorise_one(work, who, (Act.ASK, Act.OPERATE), model)
         promotion = work.promotions.get(id) or promotion
         if promotion.state.is_over or promotion.state is PromotionState.SWITCHING:
             raise Conflict(f"Promotion {id} is {promotion.state} and cannot be cancelled.", promotion=id)
@@ -172,13 +181,15 @@ def _looking(ports: Ports, ask: Ask, *, whatever: bool = False) -> Looking | Loo
 def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     """The promotion asked for, and whether it is new: then it is on the record, and has still to be stored."""
     ref = ask.ref
+    authorise(work, ask.who, Act.OPERATE if ask.kind is Kind.ROLLBACK else Act.ASK, ref.model)
     catalog_version(work, ref)
     now = ports.clock.now()
     if work.catalog.is_prompt(ref.model):
         return _of_prompt(ports, ask, now), False
     others = work.promotions.open_of_model(ref.model)
     joined = next((other for other in others if other.ref == ref and other.stage is ask.stage), None)
-    if joined is not None and (ask.kind is not Kind.ROLLBACK or joined.kind is Kind.ROLLBACK):
+    if joined is not None and (not ask.kind.goes_first or joined.kind is ask.kind):
+        _refuse_other_terms(joined, ask)
         if ask.lasting and not joined.lasting:
             work.promotions.keep(joined.id)  # a plain client asked first, and somebody who waits joins it
             joins: dict[str, Plain] = {"promotion": joined.id}
@@ -192,6 +203,7 @@ def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     _refuse_if_held(others, ask)
     if joined is not None:
         _clear_the_way(work, joined, ask, now)
+    _refuse_wrong_leaver(work, ask)
     promotion = _asked_for(ports, ask, now)
     if ask.kind is not Kind.ROLLBACK and _is_there_already(work, ask):
         because = "it is there already"
@@ -219,6 +231,7 @@ def _asked_for(ports: Ports, ask: Ask, now: datetime) -> Promotion:
         state=PromotionState.JUDGING,
         state_since=now,
         leaves=ask.leaves,
+        asked_plan=digest_written(ask.plan) if ask.plan else "",
     )
 
 
@@ -237,11 +250,39 @@ def _over(promotion: Promotion, because: str) -> Promotion:
 
 
 def _clear_the_way(work: Work, waiting: Promotion, ask: Ask, now: datetime) -> None:
-    """Cancel a promotion that waits for gates: a rollback to its version does not wait for them."""
-    why = f"a rollback to {ask.ref} takes its place"
+    """Cancel a promotion that waits for gates: a rollback to its version, or a broken glass, does not wait for them."""
+    what = "rollback to" if ask.kind is Kind.ROLLBACK else "broken glass for"
+    why = f"a {what} {ask.ref} takes its place"
     work.promotions.close(waiting.id, PromotionState.CANCELLED, why, now)
     ref, detail = ask.ref, {"promotion": waiting.id}
     work.record.write(Entry("promotion:cancelled", ask.who, now, ref.model, ref.version, "", ask.stage, why, detail))
+
+
+def _refuse_other_terms(joined: Promotion, ask: Ask) -> None:
+    """Raise Conflict when the promotion under way would do something else than what is asked for."""
+    bound = not ask.plan or joined.asked_plan == digest_written(ask.plan)
+    named = ask.kind is Kind.ROLLBACK or ask.leaves is None or joined.leaves == ask.leaves
+    if bound and named:
+        return
+    said = "is not bound to that plan" if not bound else f"does not make {ask.leaves} leave"
+    raise Conflict(
+        f"A promotion of {joined.ref} to {joined.stage} is open already ({joined.id}, {joined.state}), which {said}.",
+        promotion=joined.id,
+        hint=f"Withdraw it first: lockgate rollout abort {joined.ref.model}",
+    )
+
+
+def _refuse_wrong_leaver(work: Work, ask: Ask) -> None:
+    """Raise BadInput when the version that is named to make room is not where it could."""
+    if ask.leaves is None or ask.kind is Kind.ROLLBACK:
+        return
+    there = work.versions.in_stage(ask.ref.model, ask.stage)
+    if ask.leaves not in there or ask.leaves == ask.ref:
+        names = ", ".join(str(ref.version) for ref in there if ref != ask.ref) or "no other version"
+        raise BadInput(
+            f"Version {ask.leaves.version} cannot make room for {ask.ref} in {ask.stage}: {names} is there.",
+            hint="Name one of those with --replace.",
+        )
 
 
 def _refuse_if_held(others: Sequence[Promotion], ask: Ask) -> None:

@@ -64,6 +64,8 @@ def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move)
     left = lifecycle(work, ref).stage
     _place(work, ref, Stage.ARCHIVED, move, move.why, action="version:archived")
     work.versions.quarantine(ref, Quarantine(move.at, move.why))
+    # not told by times alone, which a clock may get wrong: no yes from before counts for it any more
+    work.approvals.void(ref, move.at, f"it was rolled back: {move.why}")
     detail: dict[str, Plain] = {"promotion": move.promotion}
     entry = Entry(
         "version:quarantined", move.who, move.at, ref.model, ref.version, None, "quarantined", move.why, detail

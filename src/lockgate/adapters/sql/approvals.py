@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, tuple_, update
 
 from lockgate.adapters.sql.approvals_tables import plans
 from lockgate.adapters.sql.dialects import insert_if_new
@@ -77,7 +77,11 @@ class SqlApprovals:
         )
 
     def plan(self, digest: str) -> Parts | None:
-        return self._plans([digest]).get(digest)
+        # all digits of the rest come before g
+        within = (plans.c.digest >= digest, plans.c.digest < f"{digest}g")
+        found = self._connection.execute(select(plans).where(*within).order_by(plans.c.digest).limit(2)).all()
+        # a beginning that two share names none
+        return _unchanged(found).get(found[0].digest) if len(found) == 1 else None
 
     def get(self, id: str) -> ApprovalRequest | None:
         living = (models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
@@ -115,6 +119,11 @@ class SqlApprovals:
         here = requests.c.model_id == self._names.key(model)
         return self._all(_rows().where(here).order_by(*_NEWEST_FIRST).limit(limit))
 
+    def of_row(self, model_id: int, version: int) -> Sequence[ApprovalRequest]:
+        """Those about one version of a model that may be gone, newest first."""
+        here = (requests.c.model_id == model_id, requests.c.version == version)
+        return self._all(_rows().where(*here).order_by(*_NEWEST_FIRST))
+
     def _pending(self) -> tuple[Any, ...]:
         return (PENDING, models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
 
@@ -136,9 +145,7 @@ class SqlApprovals:
         return replace(request, plans=self._plans(signed))
 
     def _plans(self, digests: Iterable[str]) -> dict[str, Parts]:
-        found = self._connection.execute(select(plans).where(plans.c.digest.in_(sorted(digests))))
-        # what somebody changed behind us is no longer the plan that its digest names
-        return {row.digest: json.loads(row.parts) for row in found if digest_of(row.parts.encode()) == row.digest}
+        return _unchanged(self._connection.execute(select(plans).where(plans.c.digest.in_(sorted(digests)))))
 
     def _set(self, request_id: str, **values: str) -> None:
         moved = update(requests).where(requests.c.id == request_id).values(**values)
@@ -168,6 +175,11 @@ class SqlApprovals:
 
 
 _NEWEST_FIRST = (requests.c.asked_at.desc(), requests.c.id.desc())
+
+
+def _unchanged(found: Iterable[Row[Any]]) -> dict[str, Parts]:
+    """The plans in these rows: what somebody changed behind us is no longer the plan that its digest names."""
+    return {row.digest: json.loads(row.parts) for row in found if digest_of(row.parts.encode()) == row.digest}
 
 
 def _instant(at: datetime) -> Any:

@@ -82,6 +82,13 @@ class SqlGlasses:
             return None
         return next(iter(self._all(self._rows().where(glasses.c.promotion == promotion))), None)
 
+    def broken(self, ref: VersionRef, stage: Stage) -> BreakGlass | None:
+        here = (glasses.c.version == ref.version, glasses.c.stage == stage.value)
+        unused = (glasses.c.confirmed_at.is_not(None), glasses.c.used_at.is_(None))
+        of_model = glasses.c.model_id == self._names.key(ref.model)
+        rows = self._rows().where(of_model, *here, *unused).order_by(glasses.c.asked_at.desc(), glasses.c.id.desc())
+        return next(iter(self._all(rows.limit(1))), None)
+
     def recent(self, limit: int = 100, model: str | None = None) -> Sequence[BreakGlass]:
         rows = self._rows().order_by(glasses.c.asked_at.desc(), glasses.c.id.desc()).limit(limit)
         if model is not None:
