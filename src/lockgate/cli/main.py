@@ -20,14 +20,17 @@ from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
 from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
+from lockgate.cli.tokens import tokens
 from lockgate.cli.uninstall import uninstall
 from lockgate.cli.up import up
+from lockgate.cli.users import users, whoami
 from lockgate.cli.webhooks import webhooks
 
 SECTIONS = {
     "Run it": (up, down, init, demo),
     "See where things stand": (status, plan, approvals, endpoints, rollout, drift, audit, policy, webhooks),
     "Move a version": (validate, request, approve, reject, promote, rollback),
+    "Say who may do what": (users, tokens, whoami),
     "Come and go": (doctor, uninstall),
     "Run one process alone": (server, controller, agent),
 }

@@ -18,6 +18,8 @@ from typing import TypeAlias, overload
 from lockgate.sdk.errors import BadRequest
 from lockgate.sdk.http import Http
 from lockgate.sdk.outcome import outcome_of, wait_until_over
+from lockgate.sdk.people import People, Tokens
+from lockgate.wire import people as users
 from lockgate.wire import requests as ask
 from lockgate.wire import shapes
 from lockgate.wire import webhooks as hooks
@@ -209,6 +211,22 @@ class Lockgate:
     def approvals(self) -> tuple[shapes.ApprovalRequest, ...]:
         """The requests nobody has answered yet, oldest first."""
         return from_json(shapes.ApprovalList, self._http.get("/approvals")).approvals
+
+    # --- users ----------------------------------------------------------------------------------------------------
+
+    def whoami(self) -> users.WhoAmI:
+        """Who the server takes the caller for, and what they may act under."""
+        return from_json(users.WhoAmI, self._http.get("/whoami"))
+
+    @property
+    def people(self) -> People:
+        """Users: adding them, giving them roles and passwords."""
+        return People(self._http)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Tokens: making, listing and revoking them."""
+        return Tokens(self._http)
 
     # --- webhooks -------------------------------------------------------------------------------------------------
 

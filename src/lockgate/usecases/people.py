@@ -28,7 +28,7 @@ from lockgate.domain.identity import LOCKGATE, PERSON, SERVICE, Who
 from lockgate.usecases import denials
 from lockgate.usecases.access_ports import Passwords
 from lockgate.usecases.authorise import authorise
-from lockgate.usecases.login import Identified, by_password
+from lockgate.usecases.login import by_password
 from lockgate.usecases.ports import Ports, Work
 
 ADMIN = Grant(Role.ADMIN)
@@ -44,10 +44,28 @@ class Added:
     one_time: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Oneself:
+    """What a caller is told of themselves: whether there are users, and what they may act under now."""
+
+    users: bool
+    grants: tuple[Grant, ...] = ()
+    must_change: bool = False
+
+
 def any_people(ports: Ports) -> bool:
     """Whether there is anybody. While there is not, every name is a claim; once there is, it stays so for ever."""
     with ports.store.reading() as work:
         return work.people.any()
+
+
+def oneself(ports: Ports, who: Who) -> Oneself:
+    """What the caller may act under now, with the token they came with no more than it keeps."""
+    with ports.store.reading() as work:
+        person = work.people.get(who.name) if who.verified else None
+        if person is None:
+            return Oneself(work.people.any())
+        return Oneself(users=True, grants=work.people.grants_of(who.name, who.token), must_change=person.must_change)
 
 
 def listed(ports: Ports, who: Who) -> Sequence[Person]:
@@ -103,16 +121,16 @@ def first_admin(ports: Ports, passwords: Passwords, name: str = "admin") -> str 
         return one_time
 
 
-def make(work: Work, name: str, kind: str, given: tuple[Grant, ...], who: Who, now: datetime) -> Person:
+def make(work: Work, name: str, kind: str, given: tuple[Grant, ...], who: Who, now: datetime, why: str = "") -> Person:
     """Write somebody new, without a password, and the entry that says so. Raises as `add`."""
     person = Person(person_name(name), kind, now, str(who), given)
     for grant in given:
-        _fits_kind(person, grant)
+        fits_kind(person, grant)
     if (there := work.people.alike(person.name)) is not None:
         raise Conflict(f"There is {_called(there)} already.", hint=_alike(there, person.name))
     work.people.add(person, who)
     detail: dict[str, Plain] = {"person": person.name, "kind": kind}
-    work.record.write(Entry("people:added", who, now, before=None, after=_told(given), detail=detail))
+    work.record.write(Entry("people:added", who, now, before=None, after=_told(given), why=why, detail=detail))
     return person
 
 
@@ -124,12 +142,16 @@ def grant(ports: Ports, name: str, given: Grant, who: Who) -> Person:
     with refusals_recorded(ports, who, "users grant"), ports.store.writing(None) as work:
         may_manage(work, who)
         person = known(work, name)
-        _fits_kind(person, given)
+        fits_kind(person, given)
         if given in person.grants:
             return person
-        now = ports.clock.now()
-        work.people.grant(person.name, given, who, now)
-        return _changed(work, "people:granted", person, who, now, why="")
+        return give(work, person, given, who, ports.clock.now())
+
+
+def give(work: Work, person: Person, given: Grant, who: Who, now: datetime, why: str = "") -> Person:
+    """Write a grant that somebody does not have yet, and the entry that says so; the person as they are now."""
+    work.people.grant(person.name, given, who, now)
+    return _changed(work, "people:granted", person, who, now, why)
 
 
 def revoke(ports: Ports, name: str, taken: Grant, who: Who) -> Person:
@@ -175,7 +197,7 @@ def enable(ports: Ports, name: str, who: Who, reason: str = "") -> Person:
         return _changed(work, "people:enabled", person, who, ports.clock.now(), why=reason)
 
 
-def reset_password(ports: Ports, passwords: Passwords, name: str, who: Who) -> Added:
+def reset_password(ports: Ports, passwords: Passwords, name: str, who: Who, reason: str = "") -> Added:
     """A new one-time password for somebody; the old one is good no longer, and neither are tokens until it is replaced.
 
     Raises NotFound, and BadInput for a service account.
@@ -189,23 +211,23 @@ def reset_password(ports: Ports, passwords: Passwords, name: str, who: Who) -> A
             raise BadInput(f"{person.name} is a service account: it has tokens and no password.", hint=_TOKENS)
         now = ports.clock.now()
         work.people.set_password(person.name, hashed, must_change=True, at=now)
-        _note(work, "people:password-reset", person, who, now)
+        _note(work, "people:password-reset", person, who, now, reason)
         return Added(known(work, person.name), one_time)
 
 
-def change_password(ports: Ports, passwords: Passwords, who: Who, name: str, old: str, new: str) -> Identified:
-    """Replace one's own password, which takes the old one whoever is logged in; who they are with the new one.
+def change_password(ports: Ports, passwords: Passwords, who: Who, old: str, new: str) -> Person:
+    """Replace one's own password, which takes the old one however one came in.
 
     Raises Unauthenticated for a wrong old one, BadInput for a new one that is too weak.
     """
-    person = by_password(ports, passwords, name, old, who.address).who.name
-    hashed = passwords.keep(strong(new, name=person, old=old))
-    acting = replace(who, name=person, verified=True, kind=PERSON)
+    by_password(ports, passwords, who.name, old, who.address)
+    hashed = passwords.keep(strong(new, name=who.name, old=old))
     with ports.store.writing(None) as work:
+        logged_in(work, who)
         now = ports.clock.now()
-        work.people.set_password(person, hashed, must_change=False, at=now)
-        _note(work, "people:password-changed", known(work, person), acting, now)
-        return Identified(acting, work.people.grants_of(person))
+        work.people.set_password(who.name, hashed, must_change=False, at=now)
+        _note(work, "people:password-changed", known(work, who.name), who, now)
+        return known(work, who.name)
 
 
 def strong(password: str, *, name: str = "", old: str = "") -> str:
@@ -270,6 +292,16 @@ def known(work: Work, name: str) -> Person:
     return person
 
 
+def fits_kind(person: Person, grant: Grant) -> None:
+    """Raises BadInput for a role that is all about what a service account never may."""
+    if person.kind == SERVICE and grant.role is Role.APPROVER:
+        never = " or ".join(sorted(NEVER_FOR_SERVICES & acts_of(Role.APPROVER)))
+        raise BadInput(
+            f"{person.name} is a service account: it never may {never}, so it cannot be an approver.",
+            hint="Approvals are people's. A service account reports checks: lockgate check report",
+        )
+
+
 _LEAST_DIFFERENT = 5
 _TOKENS = "lockgate tokens create --for NAME makes one."
 _FIRST = "lockgate users add NAME"
@@ -288,9 +320,9 @@ def _changed(work: Work, action: str, before: Person, who: Who, now: datetime, w
     return after
 
 
-def _note(work: Work, action: str, person: Person, who: Who, now: datetime) -> None:
+def _note(work: Work, action: str, person: Person, who: Who, now: datetime, why: str = "") -> None:
     detail: dict[str, Plain] = {"person": person.name, "kind": person.kind}
-    work.record.write(Entry(action, who, now, detail=detail))
+    work.record.write(Entry(action, who, now, why=why, detail=detail))
 
 
 def _told(grants: Iterable[Grant]) -> list[str]:
@@ -308,16 +340,6 @@ def _leaves_an_admin(work: Work, changed: Person) -> None:
         raise Conflict(
             f"{changed.name} is the last administrator: nobody could manage people any more.",
             hint=f"Make another one first: lockgate users grant NAME admin --pattern '{EVERYWHERE}'",
-        )
-
-
-def _fits_kind(person: Person, grant: Grant) -> None:
-    """Raises BadInput for a role that is all about what a service account never may."""
-    if person.kind == SERVICE and grant.role is Role.APPROVER:
-        never = " or ".join(sorted(NEVER_FOR_SERVICES & acts_of(Role.APPROVER)))
-        raise BadInput(
-            f"{person.name} is a service account: it never may {never}, so it cannot be an approver.",
-            hint="Approvals are people's. A service account reports checks: lockgate check report",
         )
 
 

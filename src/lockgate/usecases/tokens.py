@@ -16,7 +16,7 @@ from lockgate.usecases.login import SECRET_PREFIX, secret_digest
 from lockgate.usecases.people import known, logged_in, may_manage, refusals_recorded
 from lockgate.usecases.ports import Ports, Work
 
-DAYS, MOST_DAYS = 90, 366
+LASTS, SHORTEST, LONGEST = timedelta(days=90), timedelta(minutes=1), timedelta(days=366)
 LONGEST_LABEL = 100
 _BYTES = 32
 
@@ -37,19 +37,19 @@ def create(
     label: str = "",
     roles: Collection[Role] = (),
     pattern: str = EVERYWHERE,
-    days: int = DAYS,
+    expires_in: timedelta = LASTS,
 ) -> Made:
     """Make a token for oneself, or for a service account. It keeps these roles of theirs (all without any) on models
-    that the pattern names, however much they are given later, and is good for so many days.
+    that the pattern names, however much they are given later, and is good for that long.
 
     Raises Forbidden for another person's (a token acts in its person's name), and for who came in by a token that may
     not manage people; BadInput for roles that they do not have.
     """
-    lasts, secret = _lasting(days), SECRET_PREFIX + secrets.token_urlsafe(_BYTES)
+    secret = SECRET_PREFIX + secrets.token_urlsafe(_BYTES)
     with refusals_recorded(ports, who, "tokens create"), ports.store.writing(None) as work:
         logged_in(work, who)
         owner = _owner(work, who, person or who.name)
-        now = ports.clock.now()
+        now, lasts = ports.clock.now(), lasting(round(expires_in.total_seconds()))
         token = Token(
             id=ports.ids.new("tok"),
             person=owner.name,
@@ -69,6 +69,16 @@ def create(
         }
         work.record.write(Entry("token:created", who, now, before=None, after=after, detail=detail))
         return Made(token, secret)
+
+
+def lasting(seconds: int) -> timedelta:
+    """How long a token is to be good. Raises BadInput for less than a minute or more than 366 days."""
+    if not SHORTEST.total_seconds() <= seconds <= LONGEST.total_seconds():
+        raise BadInput(
+            f"A token cannot be good for {seconds} seconds.",
+            hint="It is good for a minute at least and 366 days at most.",
+        )
+    return timedelta(seconds=seconds)
 
 
 def listed(ports: Ports, who: Who, person: str | None = None) -> Sequence[Token]:
@@ -150,12 +160,6 @@ def _kept(owner: Person, roles: Collection[Role]) -> frozenset[Role]:
             hint=f"They have: {', '.join(map(str, owner.grants))}.",
         )
     return frozenset(roles) or frozenset(grant.role for grant in owner.grants)
-
-
-def _lasting(days: int) -> timedelta:
-    if not 1 <= days <= MOST_DAYS:
-        raise BadInput(f"A token cannot last {days} days.", hint=f"It is good for 1 to {MOST_DAYS} days.")
-    return timedelta(days=days)
 
 
 def _label(written: str) -> str:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from lockgate.adapters.identity.passwords import Argon2Passwords
 from lockgate.adapters.policyfile import parse_policy
 from lockgate.adapters.sql.queue import SqlQueue
 from lockgate.adapters.sql.store import SqlStore
@@ -102,7 +103,7 @@ def _running(database: Database) -> Iterator[Machine]:
         started_at=datetime.now(UTC),
     )
     apply_policy.apply(ports, POLICY, parse_policy, SETUP)
-    api = create_api(ports, parse_policy=parse_policy)
+    api = create_api(ports, Argon2Passwords(), parse_policy=parse_policy)
     with listening(Identity(Starlette(routes=[Mount(PREFIX, app=api)]))) as url:
         yield Machine(url, ports, Mlflow(engine), artifacts)
 

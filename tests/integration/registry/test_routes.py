@@ -34,7 +34,7 @@ def test_the_table_has_every_route_of_ours_and_none_that_is_gone():
     from lockgate.server.api.app import create_api
 
     nobody: Any = None  # nothing is asked of it
-    api: Any = create_api(nobody, parse_policy=nobody)
+    api: Any = create_api(nobody, nobody, parse_policy=nobody)
     there = {(method, PREFIX + path) for method, path in _of_fastapi(api.routes)}
     there |= {("GET", "/health"), ("GET", "/ready")}  # of `waiting`, which answers before anything is loaded
     declared = {(method, _nameless(line.path)) for line in known_routes.own() for method in line.methods}

@@ -9,9 +9,10 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, drift, evidence, moves, record, standing, webhooks
+from lockgate.server.api import approvals, drift, evidence, moves, people, record, standing, webhooks
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
+from lockgate.usecases.access_ports import Passwords
 from lockgate.usecases.ports import Ports
 from lockgate.wire.requests import PREFIX
 from lockgate.wire.shapes import Problem
@@ -23,7 +24,11 @@ ABOUT = (
 
 
 def create_api(
-    ports: Ports, *, parse_policy: Callable[[str | None], Policy], serving_host: str = "127.0.0.1"
+    ports: Ports,
+    passwords: Passwords,
+    *,
+    parse_policy: Callable[[str | None], Policy],
+    serving_host: str = "127.0.0.1",
 ) -> ASGIApp:
     """The API over these ports, to be mounted at PREFIX.
 
@@ -53,6 +58,7 @@ def create_api(
         drift.routes(ports),
         record.routes(ports, parse_policy),
         webhooks.routes(ports),
+        people.routes(ports, passwords),
     ):
         app.include_router(router)
     return app
