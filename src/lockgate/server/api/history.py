@@ -1,0 +1,66 @@
+"""Routes that look back: what was so on a day, and a sample of promotions with all that is kept of them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from lockgate.domain.access import Act
+from lockgate.domain.moments import parse_moment
+from lockgate.server.api import translate
+from lockgate.server.api.answering import Json
+from lockgate.server.identity import caller
+from lockgate.usecases import history
+from lockgate.usecases.authorise import require
+from lockgate.usecases.history_ports import KeptPolicy
+from lockgate.usecases.ports import Ports
+from lockgate.wire import history as wire
+
+
+def routes(ports: Ports) -> APIRouter:
+    """The routes over these ports."""
+    router = APIRouter(tags=["record"])
+
+    @router.get("/audit/as-of", response_model=wire.AsOf)
+    def read_as_of(at: str, model: str | None = None) -> Json:
+        """What was in each stage at that moment and what served then, with who agreed to it and why.
+
+        `at` is a date or a time in UTC. 404 for a time before the record began, 400 for one that has not come yet.
+        """
+        require(ports, caller(), Act.READ_RECORD, model or "", asked="audit as-of")
+        return Json(_as_of(history.as_of(ports, parse_moment(at), model)))
+
+    return router
+
+
+def behind(of: history.Behind, *, whole: bool = False) -> wire.Behind:
+    """What stands behind a move; `whole` with the text of the policy."""
+    request = translate.requested(of.request) if of.request is not None else None
+    return wire.Behind(translate.promoted(of.promotion), request, _policy(of.policy, whole=whole))
+
+
+def _policy(of: KeptPolicy | None, *, whole: bool) -> wire.KeptPolicy | None:
+    if of is None:
+        return None
+    return wire.KeptPolicy(of.digest, of.applied_by, of.applied_at, of.text if whole else "")
+
+
+def _as_of(of: history.AsOf) -> wire.AsOf:
+    models = tuple(
+        wire.ModelThen(
+            model=each.model,
+            stages=tuple(_in_stage(one) for one in each.stages),
+            serving=tuple(
+                wire.Served(s.environment, s.version, s.release, s.digest, s.since, s.promotion, s.vacant)
+                for s in each.serving
+            ),
+            now=each.now,
+            deleted_at=each.deleted_at,
+        )
+        for each in of.models
+    )
+    return wire.AsOf(of.at, of.began, of.adopted, models)
+
+
+def _in_stage(of: history.InStage) -> wire.InStage:
+    told = behind(of.behind) if of.behind is not None else None
+    return wire.InStage(of.version, of.stage.value, of.since, of.digest, of.primary, told, of.unknown)
