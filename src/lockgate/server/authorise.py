@@ -30,19 +30,19 @@ class Leaves:
     """Judges requests by the table of routes: what is not in it is nowhere."""
 
     def __init__(self, refused: Refused) -> None:
-        self._refused = refused
+        self.put_on_record = refused
 
     def takes(self, scope: Scope) -> frozenset[Act] | None:
         """The acts of which a caller needs one; None for a route that is open to everybody.
 
-        Empty for a route that takes no act or that nobody knows: `judge` tells the two apart.
+        Empty for a route that takes no act, or that nobody knows: `refusal` tells the two apart.
         """
         route = _route(scope)
         if route is not None:
             return route.acts
         return _READS if scope["method"] == "OPTIONS" else _NOWHERE
 
-    async def judge(self, scope: Scope, asking: Asking) -> Problem | None:
+    async def refusal(self, scope: Scope, asking: Asking) -> Problem | None:
         """Why somebody who logged in may not ask this, or None where they may; a refusal is on the record then."""
         known, route = asking.known, _route(scope)
         method, path = scope["method"], scope["path"]
@@ -55,7 +55,7 @@ class Leaves:
         refusal = _first_the_password(known) if known.must_change else _lacks(known, asking.acts)
         try:
             told = f"{method} {path[:LONGEST_TOLD]}"
-            await anyio.to_thread.run_sync(self._refused, asking.who, told, "", refusal)
+            await anyio.to_thread.run_sync(self.put_on_record, asking.who, told, "", refusal)
         except LockgateError as error:
             return explain(error)
         return explain(refusal)

@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from lockgate.domain.access import Act
-from lockgate.domain.errors import BadInput, LockgateError, Unauthenticated
+from lockgate.domain.errors import BadInput, Forbidden, LockgateError, Unauthenticated
 from lockgate.domain.identity import ANONYMOUS, PERSON, Who
 from lockgate.server import replies
 from lockgate.server.arrival import REQUEST_ID
@@ -37,19 +37,25 @@ _VIA = VIA_HEADER.lower().encode()
 class Asking:
     """A request's caller, put into words only when somebody wants to know: most reads never do.
 
-    `acts` are those of which the route takes one, empty where nobody has to log in.
+    `known`, and `acts` of which the route takes one, are there for who has logged in; `judge` is who says so.
     """
 
-    __slots__ = ("_name", "_scope", "_who", "acts", "known")
+    __slots__ = ("_name", "_scope", "_who", "acts", "judge", "known")
 
     def __init__(
-        self, scope: Scope | None, name: str, known: Known | None = None, acts: frozenset[Act] = frozenset()
+        self,
+        scope: Scope | None,
+        name: str,
+        known: Known | None = None,
+        acts: frozenset[Act] = frozenset(),
+        judge: Judge | None = None,
     ) -> None:
         self._scope = scope
         self._name = name
         self._who: Who | None = None
         self.known = known
         self.acts = acts
+        self.judge = judge
 
     @property
     def who(self) -> Who:
@@ -88,11 +94,14 @@ class Judge(Protocol):
     def takes(self, scope: Scope) -> frozenset[Act] | None:
         """The acts of which a caller needs one; None for a route that is open to everybody.
 
-        Raises NotFound for a route that nobody knows.
+        Empty where `refusal` has to be asked whoever it is.
         """
 
-    async def judge(self, scope: Scope, asking: Asking) -> Problem | None:
-        """Why the caller may not ask this; it is on the record then."""
+    async def refusal(self, scope: Scope, asking: Asking) -> Problem | None:
+        """Why the caller may not ask this, None where they may; a refusal is on the record then."""
+
+    def put_on_record(self, who: Who, asked: str, model: str, why: Forbidden) -> None:
+        """Put a refusal on the record: who, what they asked for, the model it was about ("" for none), why. Blocks."""
 
 
 class Identity:
@@ -148,9 +157,9 @@ class Identity:
                 f"{USER_HEADER} names somebody else than the credentials, which are those of {known.name!r}.",
                 hint=f"Since there are users, nobody acts under a name that is only claimed: leave {USER_HEADER} out.",
             )
-        asking = Asking(scope, known.name, known, acts)
+        asking = Asking(scope, known.name, known, acts, self._judge)
         if known.must_change or acts.isdisjoint(known.may):
-            return asking, await self._judge.judge(scope, asking)
+            return asking, await self._judge.refusal(scope, asking)
         return asking, None
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.drift import DELETIONS, Difference, Kind
@@ -16,6 +17,7 @@ from lockgate.domain.serving import EndpointState
 from lockgate.domain.stages import GATED
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import stages
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.ports import Lifecycle, Ports, Work
 
 FOUND, ENDED, ACCEPTED, MENDED = "drift:found", "drift:ended", "drift:accepted", "drift:mended"
@@ -72,11 +74,13 @@ def accept(ports: Ports, model: str, who: Who, reason: str) -> Sequence[Differen
     """Let our rows follow what was deleted past Lockgate in this model: the model, its versions; what was accepted.
 
     A stage or an alias is never accepted here: a version enters a stage by being promoted.
-    Raises BadInput without a reason, NotFound when nothing was deleted, Conflict while a deleted version serves.
+    Raises BadInput without a reason, Forbidden, NotFound when nothing was deleted, Conflict while a deleted version
+    serves.
     """
     if not reason.strip():
         raise BadInput("A deletion is accepted for a reason.", hint="Give it with --reason.")
-    with ports.store.writing(model) as work:
+    with refusals_recorded(ports, who, "accept what was deleted", model), ports.store.writing(model) as work:
+        authorise(work, who, Act.OPERATE, model)
         deletions = [each for each in work.drift.differences(model) if each.kind in DELETIONS]
         if not deletions:
             hint = f"lockgate status {model} shows what stands open."

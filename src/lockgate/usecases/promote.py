@@ -19,8 +19,8 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
-from lockgate.usecases.authorise import authorise, authorise_one, refusals_recorded
 from lockgate.usecases.advance import advance, begin
+from lockgate.usecases.authorise import authorise, authorise_one, refusals_recorded
 from lockgate.usecases.custom_rules import Known, apart
 from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts, no_version
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import Conflict, NotFound
 from lockgate.domain.identity import Who
 from lockgate.domain.serving import EndpointState
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.ports import Ports
 
 
 def retire(ports: Ports, environment: str, model: str, who: Who) -> None:
-    """Retire the endpoint; its port becomes free. Raises NotFound, and Conflict while a version is in its stage."""
-    with ports.store.writing(model) as work:
+    """Retire the endpoint; its port becomes free.
+
+    Raises NotFound, Forbidden, and Conflict while a version is in its stage.
+    """
+    with refusals_recorded(ports, who, f"retire the {environment} endpoint", model), ports.store.writing(model) as work:
+        authorise(work, who, Act.OPERATE, model)
         endpoint = work.endpoints.get(environment, model)
         if endpoint is None:
             raise NotFound(f"{model} has no endpoint in {environment}.", hint="lockgate endpoints lists them.")

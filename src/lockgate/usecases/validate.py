@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, NotFound
@@ -15,13 +16,18 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.validation import ExamineRequest, Validation, ValidationState
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.artifact_ports import Sandbox
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.gather import catalog_version, inspect_artifacts
 from lockgate.usecases.ports import Ports, Work
 
 
 def ask(ports: Ports, ref: VersionRef, who: Who, trigger: str = "asked") -> Validation:
-    """Queue a validation, or join the one that is queued or running. Raises NotFound, BadInput for a prompt."""
-    with ports.store.writing(ref.model) as work:
+    """Queue a validation, or join the one that is queued or running.
+
+    Raises NotFound, Forbidden, and BadInput for a prompt.
+    """
+    with refusals_recorded(ports, who, f"validate {ref}", ref.model), ports.store.writing(ref.model) as work:
+        authorise(work, who, Act.ASK, ref.model)
         catalog_version(work, ref)
         if work.catalog.is_prompt(ref.model):
             raise BadInput(f"{ref.model} is a prompt, and prompts are not validated.", hint="Name a model.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, NotFound
@@ -26,6 +27,7 @@ from lockgate.domain.webhooks import (
     merged,
     parse_subscription,
 )
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.webhook_ports import Deliveries, Outgoing, Sender
 
@@ -155,9 +157,13 @@ def unsubscribe(ports: Ports, webhook: str, patterns: Sequence[str], who: Who) -
 
 
 def redeliver(ports: Ports, delivery: str, who: Who) -> Delivery:
-    """Send a delivery once more, under its old id. Raises NotFound, and Conflict while it waits for an attempt."""
+    """Send a delivery once more, under its old id.
+
+    Raises NotFound, Forbidden, and Conflict while it waits for an attempt.
+    """
     now = ports.clock.now()
-    with ports.store.writing(None) as work:
+    with refusals_recorded(ports, who, "webhooks redeliver"), ports.store.writing(None) as work:
+        authorise(work, who, Act.MANAGE_WEBHOOKS)
         found = work.webhooks.delivery(delivery)
         if found is None:
             raise NotFound(
@@ -187,7 +193,8 @@ def _change(
     change: Callable[[Sequence[str]], tuple[str, ...]],
     told: Sequence[str],
 ) -> Webhook:
-    with ports.store.writing(None) as work:
+    with refusals_recorded(ports, who, action), ports.store.writing(None) as work:
+        authorise(work, who, Act.MANAGE_WEBHOOKS)
         found = _known(work, webhook)
         subscriptions = change(found.subscriptions)
         if subscriptions != found.subscriptions:

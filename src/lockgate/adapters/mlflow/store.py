@@ -42,6 +42,7 @@ from lockgate.adapters.mlflow.webhooks import changed_webhook
 from lockgate.adapters.mlflow.writing.changes import Changes, again
 from lockgate.adapters.mlflow.writing.rows import Rows, no_model, no_version
 from lockgate.adapters.mlflow.writing.sources import copied_from, origin_of
+from lockgate.domain.access import Act
 from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.identity import ANONYMOUS
 from lockgate.domain.promotion import Kind, Promotion
@@ -50,6 +51,7 @@ from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.domain.webhooks import Webhook
 from lockgate.usecases import approve, promote, registry, webhooks
+from lockgate.usecases.authorise import authorise
 from lockgate.usecases.ports import Work
 from lockgate.usecases.promote import Ask
 
@@ -129,7 +131,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
             rows.rename_model(name, new_name, get_current_time_millis())
             return rows.model(new_name)
 
-        return self._write(name, "rename model", rename, new_name)
+        return self._write(name, "rename model", rename, new_name, act=Act.REMOVE)
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a model that nothing serves."""
@@ -142,7 +144,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.model_deleted(work, self._change(name))
             rows.delete_model(name)
 
-        self._write(name, "delete model", delete)
+        self._write(name, "delete model", delete, act=Act.REMOVE)
 
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
         """Set a model's tag, unless it is reserved."""
@@ -253,7 +255,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
             registry.version_deleted(work, self._change(name), number)
             rows.delete_version(name, number, get_current_time_millis())
 
-        self._write(name, "delete version", delete)
+        self._write(name, "delete version", delete, act=Act.REMOVE)
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Set a version's tag; `approval_request` and `production_approved` are understood as the acts they mean."""
@@ -338,13 +340,14 @@ class Governed(ReadingStore, SqlAlchemyStore):
         def put(work: Work, rows: Rows) -> Ask | None:
             ask = registry.ask_by_alias(work, VersionRef(name, number), alias, self._governance.who())
             if ask is None:
+                authorise(work, self._governance.who(), Act.WRITE, name)
                 before = rows.holder(name, alias)
                 if not rows.set_alias(name, alias, number):
                     raise no_version(name, number)
                 registry.alias_changed(work, self._change(name), alias, before, number)
             return ask
 
-        ask = self._write(name, f"set alias {alias}", put)
+        ask = self._write(name, f"set alias {alias}", put, act=None)
         if ask is not None:
             self._promoted(ask)
 
@@ -412,8 +415,10 @@ class Governed(ReadingStore, SqlAlchemyStore):
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _write(self, name: str, action: str, body: Callable[[Work, Rows], T], *others: str) -> T:
-        return self._changes.run((name, *others), action, body)
+    def _write(
+        self, name: str, action: str, body: Callable[[Work, Rows], T], *others: str, act: Act | None = Act.WRITE
+    ) -> T:
+        return self._changes.run((name, *others), action, body, act=act)
 
     @contextmanager
     def _there_first(self, name: str, number: int | None = None) -> Iterator[None]:
@@ -434,6 +439,7 @@ class Governed(ReadingStore, SqlAlchemyStore):
         before: list[Webhook | None] = []
 
         def look(work: Work, _connection: Connection) -> None:
+            authorise(work, self._governance.who(), Act.MANAGE_WEBHOOKS)
             before[:] = [work.webhooks.get(webhook) if webhook is not None else None]
 
         def record(work: Work, session: Session) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.orm import Session
 
 from lockgate.adapters.mlflow.governance import Change, Governance, Sessions, changing, governed_sessions
+from lockgate.domain.access import Act
 from lockgate.domain.errors import Forbidden
 from lockgate.usecases import registry
+from lockgate.usecases.authorise import authorise
 from lockgate.usecases.ports import Work
 
 
@@ -60,7 +62,8 @@ class GovernedWorkspaces(SqlAlchemyStore):
     def _recorded(self, action: str, workspace: str) -> AbstractContextManager[None]:
         before: list[_Columns | None] = []
 
-        def look(_work: Work, connection: Connection) -> None:
+        def look(work: Work, connection: Connection) -> None:
+            authorise(work, self._governance.who(), Act.CALL_ROUTERS)
             before[:] = [_columns(connection, workspace)]
 
         def record(work: Work, session: Session) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter
 
 from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef, model_name, version_number
+from lockgate.server.authorise import lacking
+from lockgate.server.identity import CALLER
 from lockgate.usecases.ports import Work
 from lockgate.wire.plain import WrongShape, from_json
 
@@ -25,7 +28,8 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def body_of(shape: type[T]) -> Any:
     """The body as a value of `shape`, for a route's parameter.
 
-    It answers 400 naming the field and what is expected there. The content type is not looked at: a body that is JSON
+    It answers 400 naming the field and what is expected there, and 403 to who may not do what the route does to the
+    `model` that the body names. The content type is not looked at: a body that is JSON
     is JSON whatever curl calls it.
     """
 
@@ -36,12 +40,25 @@ def body_of(shape: type[T]) -> Any:
         except (ValueError, RecursionError):
             raise BadInput("The body is not JSON.", hint=f"Send {_example(shape)}.") from None
         try:
-            return from_json(shape, plain, strict=True)
+            value = from_json(shape, plain, strict=True)
         except WrongShape as error:
             raise BadInput(f"{error}.", hint=f"Send {_example(shape)}.") from None
+        await _allowed(request, getattr(value, "model", None))
+        return value
 
     reader: Callable[[Request], Awaitable[T]] = read
     return Depends(reader)
+
+
+async def _allowed(request: Request, model: object) -> None:
+    """Raises Forbidden, which is on the record then."""
+    if not isinstance(model, str) or (refusal := lacking(model)) is None:
+        return
+    asking = CALLER.get()
+    if asking.judge is not None:
+        asked = f"{request.method} {request.url.path}"
+        await run_in_threadpool(asking.judge.put_on_record, asking.who, asked, model, refusal)
+    raise refusal
 
 
 def described(shape: type) -> dict[str, Any]:

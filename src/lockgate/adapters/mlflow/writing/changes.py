@@ -15,8 +15,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from lockgate.adapters.mlflow.governance import Governance
 from lockgate.adapters.mlflow.writing.rows import Rows
+from lockgate.domain.access import Act
 from lockgate.domain.errors import Forbidden, LockgateError, Unavailable
 from lockgate.usecases import registry
+from lockgate.usecases.authorise import authorise
 from lockgate.usecases.ports import Work
 
 T = TypeVar("T")
@@ -33,16 +35,25 @@ class Changes:
         self._governance = governance
         self._workspace = workspace
 
-    def run(self, models: tuple[str, ...], action: str, body: Callable[[Work, Rows], T], *, new: bool = False) -> T:
+    def run(
+        self,
+        models: tuple[str, ...],
+        action: str,
+        body: Callable[[Work, Rows], T],
+        *,
+        act: Act | None = Act.WRITE,
+        new: bool = False,
+    ) -> T:
         """What `body` gave in a transaction that holds the models' names, once it is committed.
 
-        With `new` there is one name, which nobody is expected to bear.
+        `act` is what the caller must be allowed to do to each of them; with None `body` asks that itself. With `new`
+        there is one name, which nobody is expected to bear.
         A transaction that the database ended for the sake of another one is run again. An authorisation that was
         refused goes on the record. Raises MlflowException, as MLflow's own store does.
         """
         try:
             with self.translated():
-                return again(lambda: self._once(models, body, new=new))
+                return again(lambda: self._once(models, body, act, new=new))
         except MlflowException as refusal:
             if isinstance(refusal.__cause__, Forbidden):
                 self.put_on_record(models[0], action, refusal.__cause__)
@@ -70,9 +81,11 @@ class Changes:
         except Exception as error:
             raise MlflowException(message=error, error_code=INTERNAL_ERROR) from error
 
-    def _once(self, models: tuple[str, ...], body: Callable[[Work, Rows], T], *, new: bool) -> T:
+    def _once(self, models: tuple[str, ...], body: Callable[[Work, Rows], T], act: Act | None, *, new: bool) -> T:
         store = self._governance.ports.store
         with store.making(models[0]) if new else store.writing(*models) as work:
+            for model in models if act is not None else ():
+                authorise(work, self._governance.who(), act, model)
             return body(work, self.rows(work))
 
 
