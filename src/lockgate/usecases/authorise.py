@@ -31,6 +31,14 @@ def authorise_one(work: Work, who: Who, acts: Sequence[Act], model: str = "") ->
         raise Forbidden(missing(grants, acts[0], model, who.kind))
 
 
+def require(ports: Ports, who: Who, act: Act, model: str = "", *, asked: str = "") -> None:
+    """As authorise, in a transaction of its own; the refusal is on the record, with what was `asked`."""
+    if not is_limited(who):
+        return
+    with refusals_recorded(ports, who, asked or act.value, model), ports.store.reading() as work:
+        authorise(work, who, act, model)
+
+
 @contextmanager
 def refusals_recorded(ports: Ports, who: Who, asked: str, model: str = "") -> Iterator[None]:
     """Put a refusal that comes out of the block on the record, in a transaction of its own after the block's."""
