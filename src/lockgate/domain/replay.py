@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockgate.domain.break_glass import set_aside
 from lockgate.domain.errors import BadInput
 from lockgate.domain.evidence import Evidence
 from lockgate.domain.policy import Policy
@@ -78,6 +79,8 @@ def judged_again(then: Recalled, evidence: Evidence, policy: Policy) -> Replayed
     rules = policy.rules(evidence.ref.model, evidence.target)
     # a rollback goes to what held its gates in its day, and is not judged
     now = Verdict(()) if then.kind == Kind.ROLLBACK else judge(evidence, rules, policy.level_for(rules))
+    if then.kind == Kind.BREAK_GLASS and then.standing is not now.standing:
+        now = set_aside(now)  # `breakglass:used` beside it says who set the gates aside; what they saw must agree
     return Replayed(then, evidence, now, tuple(_differences(then, evidence, policy, now)))
 
 

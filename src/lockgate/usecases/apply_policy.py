@@ -10,19 +10,25 @@ from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.identity import Who
 from lockgate.domain.policy import Policy
+from lockgate.domain.proposals import Proposal
 from lockgate.usecases.authorise import authorise
 from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.propose_policy import propose, takes_two
 
 Parse = Callable[[str | None], Policy]
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The policy that is in force now, and the digest of the one before; `changed` is False where that is the same."""
+    """The policy that is in force now, and the digest of the one before; `changed` is False where that is the same.
+
+    `proposal` is what waits for a second person instead: then nothing is changed yet.
+    """
 
     policy: Policy
     before: str
     changed: bool
+    proposal: Proposal | None = None
 
 
 def apply(ports: Ports, text: str, parse: Parse, who: Who, reason: str = "") -> Policy:
@@ -34,10 +40,15 @@ def apply(ports: Ports, text: str, parse: Parse, who: Who, reason: str = "") -> 
 
 
 def change(ports: Ports, text: str, parse: Parse, who: Who, reason: str = "") -> Applied:
-    """As `apply`, and says what was in force before."""
+    """As `apply`, and says what was in force before. Once there are users it is proposed to a second person."""
     policy = parse(text)
     with ports.store.writing(None) as work:
         authorise(work, who, Act.CHANGE_POLICY)
+        before = work.policies.in_force()
+        if before.digest != policy.digest and takes_two(work):
+            id = ports.ids.new("pol")
+            proposal = propose(work, id, text, policy, who, ports.clock.now(), reason)
+            return Applied(before, before.digest, changed=False, proposal=proposal)
         return put_in_force(work, text, policy, who, ports.clock.now(), reason)
 
 
