@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import options, outcome, show
+from lockgate.cli import audit_history, options, outcome, show
 
 if TYPE_CHECKING:
     from lockgate.wire.shapes import AuditEntry
@@ -73,3 +73,6 @@ def _told(value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+audit_history.add_to(audit)

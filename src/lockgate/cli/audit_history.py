@@ -45,9 +45,7 @@ def as_of(date: str, model: str | None, url: str | None, user: str | None, as_js
             show.line(told)
     if found.adopted:
         began = show.when(found.began)
-        show.line(
-            f"The record began at {began} UTC, in a database that MLflow had made: what was so before is unknown."
-        )
+        show.line(f"The record began at {began} UTC, in a database of MLflow's: what was so before is unknown.")
 
 
 def _rows(model: wire.ModelThen) -> Iterator[tuple[object, ...]]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TypeAlias, overload
 
 from lockgate.sdk.errors import BadRequest
+from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.sdk.people import People, Tokens
@@ -262,6 +263,11 @@ class Lockgate:
     def verify_audit(self) -> shapes.AuditCheck:
         """Check every chain of the record, at the server."""
         return from_json(shapes.AuditCheck, self._http.get("/audit/verify"))
+
+    @property
+    def history(self) -> History:
+        """The past: what was so on a day, and samples of promotions."""
+        return History(self._http)
 
     def policy(self) -> shapes.PolicyInForce:
         """The policy by which gates are judged now."""

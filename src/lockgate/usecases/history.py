@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lockgate.domain.access import Act
 from lockgate.domain.approvals import ApprovalRequest
 from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput, NotFound
+from lockgate.domain.identity import Who
 from lockgate.domain.promotion import Promotion
 from lockgate.domain.stages import GATED, Stage
 from lockgate.usecases.adoption_ports import ADOPTED, BEFORE
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.history_ports import KeptPolicy, PastModel, Stay
 from lockgate.usecases.ports import Ports, Work
 
@@ -81,15 +84,16 @@ class AsOf:
     models: tuple[ModelThen, ...]
 
 
-def as_of(ports: Ports, at: datetime, model: str | None = None) -> AsOf:
+def as_of(ports: Ports, who: Who, at: datetime, model: str | None = None) -> AsOf:
     """What was in Staging and Production at that moment, and what served, in all models or in one.
 
     A model is named as it was called then, or as it is called now. Raises BadInput for the future, NotFound for a time
-    before the record began, and for a model that nobody knew then.
+    before the record began and for a model that nobody knew then, Forbidden without leave to read the record.
     """
     if at > ports.clock.now():
         raise BadInput(f"{_told(at)} has not come yet.", hint="lockgate status shows what is so now.")
-    with ports.store.reading() as work:
+    with refusals_recorded(ports, who, "audit as-of", model or ""), ports.store.reading() as work:
+        authorise(work, who, Act.READ_RECORD, model or "")
         began, adopted = _beginning(work, at)
         known = _models(work, at, model)
         stays = _by_model(work.history.stays(at, GATED, [each.id for each, _ in known]))

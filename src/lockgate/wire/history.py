@@ -22,7 +22,7 @@ class KeptPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What stands behind a move: the promotion with its verdict, the request with the answers given before it, the policy.
+    """What stands behind a move: the promotion with its verdict, the request with the answers given before it.
 
     `policy` is None for the built-in one.
     """

@@ -30,6 +30,7 @@ OWN_ROUTES = """
     POST    /api/lockgate/v1/approvals/decision     R decide
     GET     /api/lockgate/v1/audit                  record
     GET     /api/lockgate/v1/audit/verify           record
+    GET     /api/lockgate/v1/audit/as-of            record
     GET     /api/lockgate/v1/policy
     POST    /api/lockgate/v1/policy/check
     GET     /api/lockgate/v1/drift
