@@ -205,6 +205,14 @@ class Promotions(Protocol):
     def recent(self, model: str | None, limit: int) -> Sequence[Promotion]:
         """Newest first; all models when None."""
 
+    def judged(self, *, since: datetime | None, after: str, limit: int) -> Sequence[Promotion]:
+        """Those into Staging and Production that are over and were judged, oldest first: asked for since then, and
+        after the one with that id ("" is the first page). Raises BadInput for an id that is none.
+        """
+
+    def count_judged(self, *, since: datetime | None) -> int:
+        """How many there are, all pages together."""
+
     def keep(self, id: str) -> None:
         """Make an open one lasting; whoever holds its claim finds it so at its next look."""
 

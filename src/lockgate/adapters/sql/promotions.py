@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, or_, select, update
 
 from lockgate.adapters.sql import mlflow_tables as mlflow
 from lockgate.adapters.sql.dialects import insert_if_new
@@ -15,8 +15,9 @@ from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import promotion_columns, promotion_of
 from lockgate.adapters.sql.sources import resolved
 from lockgate.adapters.sql.tables import LIVING_NAME, OPEN_PROMOTION, models, promotions, versions
-from lockgate.domain.promotion import Claim, Promotion, PromotionState
-from lockgate.domain.stages import Stage
+from lockgate.domain.errors import BadInput
+from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
+from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.ports import AlreadyOpen, Glimpse
 
@@ -77,6 +78,30 @@ class SqlPromotions:
         rows = promotion_rows().order_by(promotions.c.asked_at.desc(), promotions.c.id.desc()).limit(limit)
         here = models.c.workspace == self._names.workspace if model is None else self._of(model)
         return self._all(rows.where(here))
+
+    def judged(self, *, since: datetime | None, after: str, limit: int) -> Sequence[Promotion]:
+        rows = promotion_rows().where(*self._judged(since)).order_by(promotions.c.asked_at, promotions.c.id)
+        if after:
+            last = self.get(after)
+            if last is None:
+                raise BadInput(f"There is no promotion {after}.", hint="Ask for the first page, without it.")
+            at = promotions.c.asked_at
+            rows = rows.where(at >= last.asked_at, or_(at > last.asked_at, promotions.c.id > last.id))
+        return self._all(rows.limit(limit))
+
+    def count_judged(self, *, since: datetime | None) -> int:
+        rows = select(func.count()).select_from(promotions).join(models, models.c.id == promotions.c.model_id)
+        return self._connection.execute(rows.where(*self._judged(since))).scalar_one()
+
+    def _judged(self, since: datetime | None) -> Iterator[ColumnElement[bool]]:
+        yield models.c.workspace == self._names.workspace
+        yield promotions.c.closed_at.is_not(None)
+        yield promotions.c.verdict.is_not(None)
+        yield promotions.c.stage.in_([stage.value for stage in GATED])
+        # a rollback is not judged: it goes to what held its gates in its day
+        yield promotions.c.kind != Kind.ROLLBACK.value
+        if since is not None:
+            yield promotions.c.asked_at >= since
 
     def keep(self, id: str) -> None:
         here = (promotions.c.id == id, OPEN_PROMOTION)
