@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +54,7 @@ def add(
     if as_json:
         _json(made)
         return
-    show.line(f"{made.user.name} was added: {_told(made.user.grants)}.")
+    show.line(f"{made.user.name} was added: {told(made.user.grants)}.")
     if service:
         show.line(f"Make a token for it: lockgate tokens create --for {shlex.quote(name)}")
     else:
@@ -76,7 +76,7 @@ def list_(url: str | None, user: str | None, as_json: bool) -> None:
         show.line("There is nobody yet: everybody may do everything, under any name.")
         show.line("Add the first one, who becomes the administrator: lockgate users add NAME")
     else:
-        rows = [(u.name, u.kind, _standing(u), _told(u.grants), show.when(u.created_at)) for u in found]
+        rows = [(u.name, u.kind, _standing(u), told(u.grants), show.when(u.created_at)) for u in found]
         show.table(("name", "kind", "status", "roles", "since (UTC)"), rows)
 
 
@@ -95,7 +95,7 @@ def show_(name: str, url: str | None, user: str | None, as_json: bool) -> None:
         outcome.show_json({"user": to_json(found), "tokens": to_json(theirs)})
         return
     show.line(f"{found.name}, a {_kind(found.kind)}, {_standing(found)}")
-    show.line(f"  roles: {_told(found.grants)}")
+    show.line(f"  roles: {told(found.grants)}")
     show.line(f"  added: {show.when(found.created_at)} UTC by {found.created_by}")
     good = [token for token in theirs if token.state == "active"]
     if good:
@@ -182,7 +182,7 @@ def whoami(url: str | None, user: str | None, as_json: bool) -> None:
     else:
         by = f" by the token {found.token}" if found.token else ""
         show.line(f"{found.name}, a {_kind(found.kind)}, logged in{by}")
-        show.line(f"  roles: {_told(found.grants)}")
+        show.line(f"  roles: {told(found.grants)}")
         if found.must_change:
             show.line("  The password was given out once. Replace it before anything else: lockgate users password")
 
@@ -212,7 +212,7 @@ def _tell(user: User, as_json: bool) -> None:
     if as_json:
         _json(user)
     else:
-        show.line(f"{user.name}, {_standing(user)}: {_told(user.grants)}.")
+        show.line(f"{user.name}, {_standing(user)}: {told(user.grants)}.")
 
 
 def _json(shape: object) -> None:
@@ -231,9 +231,11 @@ def _kind(kind: str) -> str:
     return "service account" if kind == "service" else "person"
 
 
-def _told(grants: Iterable[Grant] | Sequence[Grant]) -> str:
-    told = []
-    for each in grants:
-        patterns = [pattern for pattern in (each.pattern, each.within) if pattern != EVERYWHERE]
-        told.append(f"{each.role} on {' and '.join(patterns)}" if patterns else f"{each.role} everywhere")
-    return ", ".join(told) or "no role"
+def told(grants: Iterable[Grant]) -> str:
+    """Roles in words."""
+    return ", ".join(_given(each) for each in grants) or "no role"
+
+
+def _given(grant: Grant) -> str:
+    patterns = [pattern for pattern in (grant.pattern, grant.within) if pattern != EVERYWHERE]
+    return f"{grant.role} on {' and '.join(patterns)}" if patterns else f"{grant.role} everywhere"

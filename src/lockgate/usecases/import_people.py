@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lockgate.domain.access import Grant, Person, person_name
 from lockgate.domain.errors import BadInput, Conflict
 from lockgate.domain.identity import PERSON, SERVICE, Who
+from lockgate.domain.newcomers import Newcomer
 from lockgate.usecases.access_ports import Passwords
 from lockgate.usecases.people import (
     ADMIN,
@@ -22,16 +23,6 @@ from lockgate.usecases.ports import Ports, Work
 
 MOST_AT_ONCE = 50
 LONGEST_SOURCE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """Somebody who comes from elsewhere, with what was kept there of their password if it can be understood."""
-
-    name: str
-    kind: str = PERSON
-    grants: tuple[Grant, ...] = ()
-    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from lockgate.domain import access
 from lockgate.domain.access import EVERYWHERE, Grant, Role, model_pattern
 from lockgate.domain.errors import BadInput
 from lockgate.domain.identity import PERSON, SERVICE
+from lockgate.domain.newcomers import Newcomer
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import body_of, described
 from lockgate.server.identity import caller
@@ -67,10 +68,7 @@ def _about_users(router: APIRouter, ports: Ports, passwords: Passwords) -> None:
     @router.post("/users/import", response_model=wire.Imported, openapi_extra=described(wire.ImportAsk))
     def import_users(body: Annotated[wire.ImportAsk, body_of(wire.ImportAsk)]) -> Json:
         """Add people that come from elsewhere, at most 50 at once, or give them what they lack: all of them or none."""
-        newcomers = [
-            import_people.Newcomer(each.name, each.kind, tuple(_read(each.grants)), each.password)
-            for each in body.people
-        ]
+        newcomers = [Newcomer(each.name, each.kind, tuple(_read(each.grants)), each.password) for each in body.people]
         brought = import_people.bring(ports, passwords, newcomers, caller(), body.source, try_only=body.try_only)
         return Json(wire.Imported(tuple(_outcome(each) for each in brought)))
 
