@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from lockgate.adapters.sql.ledger import SqlAgentLedger
     from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
     from lockgate.adapters.sql.registry.sqlite import SqliteReader
+    from lockgate.adapters.sql.semver_queue import SqlNumbering
     from lockgate.adapters.sql.store import SqlStore
     from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
     from lockgate.config import Settings
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
+    from lockgate.domain.newcomers import MlflowUser
     from lockgate.domain.policy import Policy
     from lockgate.usecases.doctor import Database, Removed
     from lockgate.usecases.ports import Ports
@@ -105,6 +107,12 @@ class Node:
         from lockgate.adapters.identity.passwords import Argon2Passwords
 
         return Argon2Passwords()
+
+    @cached_property
+    def numbering(self) -> SqlNumbering:
+        from lockgate.adapters.sql.semver_queue import SqlNumbering
+
+        return SqlNumbering(self.store)
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:
@@ -201,6 +209,13 @@ def remove_from_database(settings: Settings) -> Removed:
     from lockgate.adapters.sql import removal
 
     return removal.remove(settings.database)
+
+
+def read_mlflow_users(uri: str) -> Sequence[MlflowUser]:
+    """The users of MLflow's basic authentication. Raises BadInput, NotFound or Unavailable when they cannot be read."""
+    from lockgate.adapters.sql import mlflow_people
+
+    return mlflow_people.read(uri)
 
 
 def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:

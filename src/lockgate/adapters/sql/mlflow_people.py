@@ -43,6 +43,8 @@ _of_models = Table(
 )
 _version = Table("alembic_version_auth", _metadata, Column("version_num", String))
 
+_OF_PLUGINS = "registered_model_group_permissions"
+
 # the revisions before roles were filled from the older tables, which are kept and read by nobody afterwards
 _BEFORE_ROLES = frozenset({"8606fa83a998", "0965eb92f5f0", "a1b2c3d4e5f6", "2ed73881770d", "c3d4e5f6a7b8"})
 
@@ -59,6 +61,12 @@ def read(uri: str) -> Sequence[MlflowUser]:
                 "That is no database of MLflow's basic authentication: it has no table of its users.",
                 hint="It is the one that database_uri in basic_auth.ini names, by default basic_auth.db where the "
                 "server was started.",
+            )
+        if _OF_PLUGINS in there:
+            raise BadInput(
+                "That is the database of a plugin for single sign-on: what its groups may do, and passwords that end, "
+                "cannot be brought as they are.",
+                hint="Write a table of name,role,pattern instead: docs/howto/coming-from-mlflows-basic-auth.md",
             )
         may = _from_roles(connection) if _has_roles(connection, there) else _from_models(connection)
         found = connection.execute(select(_users)).all()
