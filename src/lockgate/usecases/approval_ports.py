@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -94,6 +95,36 @@ class Glasses(Protocol):
 
     def unreviewed(self, limit: int = 100) -> Sequence[BreakGlass]:
         """Those that were confirmed and nobody has reviewed yet, the one due first first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set that went into a run; `context` is what it was there for, such as training."""
+
+    name: str
+    digest: str
+    kind: str
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The run that made a version, as whoever ran it says: its name, user, source, code and data."""
+
+    run_id: str
+    name: str
+    user: str
+    source: str
+    commit: str
+    started_at: datetime | None
+    datasets: tuple[DataSet, ...] = ()
+
+
+class Trainings(Protocol):
+    """What MLflow's tables tell of runs."""
+
+    def of_run(self, run_id: str) -> Training | None:
+        """None where there is no such run, or none any more."""
 
 
 class Proposals(Protocol):

@@ -25,7 +25,7 @@ from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.access_ports import People
 from lockgate.usecases.adoption_ports import Adoption, Drift
-from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals
+from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals, Trainings
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
@@ -336,6 +336,8 @@ class Work(Protocol):
     def glasses(self) -> Glasses: ...
     @property
     def proposals(self) -> Proposals: ...
+    @property
+    def trainings(self) -> Trainings: ...
     @property
     def validations(self) -> Validations: ...
     @property

@@ -115,7 +115,49 @@ runs = Table(
     "runs",
     metadata,
     Column("run_uuid", String(32), primary_key=True),
+    Column("name", String(250)),
+    Column("source_name", String(500)),
+    Column("user_id", String(256)),
+    Column("start_time", BigInteger),
     Column("artifact_uri", String(200)),
+)
+
+# of runs
+tags = Table(
+    "tags",
+    metadata,
+    Column("key", String(250), primary_key=True),
+    Column("value", String(8000)),
+    Column("run_uuid", String(32), primary_key=True),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("dataset_uuid", String(36), nullable=False),
+    Column("experiment_id", Integer, primary_key=True),
+    Column("name", String(500), primary_key=True),
+    Column("digest", String(36), primary_key=True),
+    Column("dataset_source_type", String(36), nullable=False),
+)
+
+# what went into a run, and what of a data set it was
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("input_uuid", String(36), nullable=False),
+    Column("source_type", String(36), primary_key=True),
+    Column("source_id", String(36), primary_key=True),
+    Column("destination_type", String(36), primary_key=True),
+    Column("destination_id", String(36), primary_key=True),
+)
+
+input_tags = Table(
+    "input_tags",
+    metadata,
+    Column("input_uuid", String(36), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("value", String(500), nullable=False),
 )
 
 webhooks = Table(

@@ -30,6 +30,7 @@ from lockgate.adapters.sql.record import SqlRecord
 from lockgate.adapters.sql.semver import SqlSemver
 from lockgate.adapters.sql.sources import SqlSources
 from lockgate.adapters.sql.tables import chains
+from lockgate.adapters.sql.trainings import SqlTrainings
 from lockgate.adapters.sql.tree import SqlTree
 from lockgate.adapters.sql.troubles import explained
 from lockgate.adapters.sql.turns import Turns
@@ -64,6 +65,7 @@ class SqlWork:
         self.delegations = SqlDelegations(connection)
         self.glasses = SqlGlasses(connection, names)
         self.proposals = SqlProposals(connection)
+        self.trainings = SqlTrainings(connection)
         self.validations = SqlValidations(connection, names)
         self.checks = SqlChecks(connection, names)
         self.semver = SqlSemver(connection, names)
