@@ -22,7 +22,7 @@ _CLOSED: dict[str, Any] = {"extra": "forbid"}
 
 @dataclass(frozen=True, slots=True)
 class PlanAsk:
-    """What would a promotion of this version to stage `to` do now?"""
+    """What would a promotion of this version to stage `to` do now? With `keep` the server keeps the plan's parts."""
 
     __pydantic_config__: ClassVar = _CLOSED
 
@@ -30,11 +30,16 @@ class PlanAsk:
     version: int
     to: str = "Production"
     archive_existing: bool = True
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionAsk:
-    """Move this version to stage `to`. A lasting promotion waits for approvals and time; another is refused."""
+    """Move this version to stage `to`. A lasting promotion waits for approvals and time; another is refused.
+
+    `plan` is the digest of the one plan it may carry out; `replace` names the one version that leaves, and then no
+    other is archived.
+    """
 
     __pydantic_config__: ClassVar = _CLOSED
 
@@ -44,6 +49,8 @@ class PromotionAsk:
     reason: str = ""
     archive_existing: bool = True
     lasting: bool = True
+    plan: str = ""
+    replace: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,10 @@ class ApprovalAsk:
 
 @dataclass(frozen=True, slots=True)
 class DecisionAsk:
-    """Answer the pending request for this version and stage. A rejection needs a comment."""
+    """Answer the pending request for this version and stage. A rejection needs a comment.
+
+    `plan` is the digest of the one plan that the answer is meant for; `archive` also archives what is rejected.
+    """
 
     __pydantic_config__: ClassVar = _CLOSED
 
@@ -79,6 +89,8 @@ class DecisionAsk:
     approved: bool
     comment: str = ""
     to: str = "Production"
+    plan: str = ""
+    archive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

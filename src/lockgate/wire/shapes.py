@@ -70,8 +70,9 @@ class Verdict:
 class Promotion:
     """One asked-for move of one version to one stage.
 
-    `kind` is transition, alias, promote or rollback. `state` is judging, validating, waiting, warming, switching, and
-    at the end done, refused, failed or cancelled. `leaves` is the version a rollback leaves behind.
+    `kind` is transition, alias, promote, rollback or break-glass. `state` is judging, validating, waiting, warming,
+    switching, and at the end done, refused, failed or cancelled. `leaves` is the version a rollback leaves behind, or
+    the one that was named to make room. `asked_plan` is the digest of the one plan it may carry out.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Promotion:
     leaves: int | None = None
     state_since: datetime | None = None
     closed_at: datetime | None = None
+    asked_plan: str = ""
 
     @property
     def ref(self) -> str:
@@ -107,11 +109,20 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseSettings:
+    """How a version would be served: engine, workers, and seconds that a request may take."""
+
+    engine: str
+    workers: int
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a promotion would do now, and the evidence for it. `leavers` are the versions that would leave the stage.
 
-    `digest` is what an approval signs. `environment` is where it would be served (None: nowhere), `serves_now` the
-    version that serves there today.
+    `digest` is what an approval signs, and `parts` are what it is made of. `environment` is where it would be served
+    (None: nowhere) and `release` how, `serves_now` the version that serves there today.
     """
 
     model: str
@@ -124,6 +135,8 @@ class Plan:
     environment: str | None
     policy_digest: str
     serves_now: int | None
+    parts: Mapping[str, str | None] = field(default_factory=dict)
+    release: ReleaseSettings | None = None
 
     @property
     def ref(self) -> str:
@@ -133,18 +146,27 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One person's answer to a request, on the plan whose digest it names."""
+    """One person's answer to a request, on the plan whose digest it names.
+
+    `behalf` is whom they stood in for. A yes that was taken back has the time and the reason of that.
+    """
 
     approved: bool
     who: Who
     comment: str
     at: datetime
     plan_digest: str
+    behalf: str = ""
+    withdrawn_at: datetime | None = None
+    withdrawn_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """Someone asked for a yes to moving one version into one stage. `state` is pending, approved or rejected."""
+    """Someone asked for a yes to moving one version into one stage.
+
+    `state` is pending, approved, rejected, withdrawn or expired; `closed_because` says why it was closed.
+    """
 
     id: str
     model: str
@@ -156,6 +178,7 @@ class ApprovalRequest:
     plan_digest: str
     state: str
     decisions: tuple[Decision, ...] = ()
+    closed_because: str = ""
 
     @property
     def ref(self) -> str:
@@ -445,9 +468,10 @@ class ValidationList:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalList:
-    """Pending requests for approval, oldest first."""
+    """Pending requests for approval, oldest first. `next` is what to ask the next page with, "" for none."""
 
     approvals: tuple[ApprovalRequest, ...]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def names(of: type) -> set[str]:
         (promotion.Promotion, shapes.Promotion, {"candidate", "judgements"}),
         (plan.Plan, shapes.Plan, set()),
         (approvals.Decision, shapes.Decision, set()),
-        (approvals.ApprovalRequest, shapes.ApprovalRequest, set()),
+        (approvals.ApprovalRequest, shapes.ApprovalRequest, {"plans"}),
         (validation.TestResult, shapes.TestResult, set()),
         (validation.Library, shapes.Library, set()),
         (validation.Validation, shapes.Validation, {"examination"}),

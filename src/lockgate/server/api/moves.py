@@ -30,7 +30,8 @@ def _add_asking(router: APIRouter, ports: Ports) -> None:
     def make_plan(body: Annotated[PlanAsk, body_of(PlanAsk)]) -> Json:
         """What a promotion would do now, judged on the evidence of this moment. Moves nothing."""
         ref, stage = version_ref(body.model, body.version), stage_of(body.to)
-        return Json(translate.planned(plan.plan(ports, ref, stage, archive_existing=body.archive_existing)))
+        made = plan.plan(ports, ref, stage, archive_existing=body.archive_existing, keep=body.keep)
+        return Json(translate.planned(made))
 
     @router.post("/promotions", response_model=shapes.Promotion, openapi_extra=described(PromotionAsk))
     def ask_promotion(body: Annotated[PromotionAsk, body_of(PromotionAsk)]) -> Json:
@@ -41,8 +42,10 @@ def _add_asking(router: APIRouter, ports: Ports) -> None:
             Kind.PROMOTE,
             caller(),
             lasting=body.lasting,
-            archive_existing=body.archive_existing,
+            archive_existing=body.archive_existing and body.replace is None,
             reason=body.reason,
+            leaves=None if body.replace is None else version_ref(body.model, body.replace),
+            plan=body.plan,
         )
         return _opened(promote.ask(ports, asked))
 

@@ -16,6 +16,7 @@ from lockgate.domain import (
     verdict,
     versions,
 )
+from lockgate.domain import plans as plan_parts
 from lockgate.usecases import plan as plans
 from lockgate.usecases import status as statuses
 from lockgate.usecases.ports import Recorded, Work
@@ -61,6 +62,7 @@ def promoted(of: promotion.Promotion) -> shapes.Promotion:
         leaves=_number(of.leaves),
         state_since=of.state_since,
         closed_at=of.closed_at,
+        asked_plan=of.asked_plan,
     )
 
 
@@ -77,6 +79,8 @@ def planned(of: plans.Plan) -> shapes.Plan:
         environment=of.environment,
         policy_digest=of.policy_digest,
         serves_now=_number(of.serves_now),
+        parts=of.parts,
+        release=_settings(of.release),
     )
 
 
@@ -92,8 +96,27 @@ def requested(of: approvals.ApprovalRequest) -> shapes.ApprovalRequest:
         asked_at=of.asked_at,
         plan_digest=of.plan_digest,
         state=of.state.value,
-        decisions=tuple(shapes.Decision(d.approved, who(d.who), d.comment, d.at, d.plan_digest) for d in of.decisions),
+        decisions=tuple(decided(each) for each in of.decisions),
+        closed_because=of.closed_because,
     )
+
+
+def decided(of: approvals.Decision) -> shapes.Decision:
+    """One answer to a request."""
+    return shapes.Decision(
+        approved=of.approved,
+        who=who(of.who),
+        comment=of.comment,
+        at=of.at,
+        plan_digest=of.plan_digest,
+        behalf=of.behalf,
+        withdrawn_at=of.withdrawn_at,
+        withdrawn_because=of.withdrawn_because,
+    )
+
+
+def _settings(of: plan_parts.ReleaseSettings | None) -> shapes.ReleaseSettings | None:
+    return None if of is None else shapes.ReleaseSettings(of.engine, of.workers, of.timeout_seconds)
 
 
 def validated(of: validation.Validation) -> shapes.Validation:
