@@ -51,12 +51,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointToken:
+    """Lets whoever has its secret ask one model in one environment for predictions. The secret is kept nowhere."""
+
+    id: str
+    environment: str
+    model: str
+    label: str
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredEndpoint:
     """What one agent must make true for one endpoint.
 
     `preferred_port` is the environment's own port (0: any free one); `port` is the one it got, None before the bind.
     When `may_take_next` is true and the preferred port is held by another endpoint, the next free one from
-    `preferred_port` up is taken instead.
+    `preferred_port` up is taken instead. `tokens` are the digests of those that let a caller in.
     """
 
     endpoint: Endpoint
@@ -65,6 +78,7 @@ class DesiredEndpoint:
     may_take_next: bool
     workers: int
     timeout_seconds: float
+    tokens: tuple[str, ...] = ()
 
 
 class GroupState(StrEnum):

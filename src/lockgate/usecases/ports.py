@@ -32,6 +32,7 @@ from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
 from lockgate.usecases.evidence_ports import KeptEvidence
 from lockgate.usecases.history_ports import History
 from lockgate.usecases.semver_ports import Semver
+from lockgate.usecases.serving_ports import EndpointTokens
 from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
 
@@ -366,6 +367,8 @@ class Work(Protocol):
     def drift(self) -> Drift: ...
     @property
     def people(self) -> People: ...
+    @property
+    def endpoint_tokens(self) -> EndpointTokens: ...
 
 
 class Store(Protocol):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from lockgate.domain.serving import DesiredEndpoint, GroupState, ObservedGroup, Release
+from lockgate.domain.serving import DesiredEndpoint, EndpointToken, GroupState, ObservedGroup, Release
 
 
 class AgentLedger(Protocol):
@@ -101,6 +102,22 @@ class GroupSeen:
         return GroupState.STARTING
 
 
+class EndpointTokens(Protocol):
+    """The tokens of endpoints; they stay with model and environment while endpoints come and go."""
+
+    def add(self, token: EndpointToken, digest: str) -> None:
+        """Add one, of which the SHA-256 of its secret is kept."""
+        ...
+
+    def get(self, id: str) -> EndpointToken | None: ...
+
+    def of(self, model: str | None = None, environment: str | None = None) -> Sequence[EndpointToken]:
+        """Newest first, revoked ones among them."""
+        ...
+
+    def revoke(self, id: str, at: datetime) -> None: ...
+
+
 class WorkerGroups(Protocol):
     """The worker processes of this machine. Commands are safe to repeat and answer whether they took effect."""
 
@@ -129,6 +146,13 @@ class WorkerGroups(Protocol):
 
     def go(self, endpoint: str, release: str) -> bool:
         """Let every loaded worker of the group accept. True when all of them do."""
+        ...
+
+    def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
+        """Let only callers with one of these tokens in, told by their digests; with none, whoever reaches loopback.
+
+        Workers that are started from now on know it too.
+        """
         ...
 
     def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from sqlalchemy import delete, insert, select, update
 
+from lockgate.adapters.sql.endpoint_tokens import digests
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, groups
 from lockgate.domain.policy import Policy
@@ -30,10 +31,11 @@ class SqlAgentLedger:
             seen = select(groups.c.endpoint).where(groups.c.agent == self._agent)
             found = work.endpoints.everywhere(NOT_RETIRED | endpoints.c.id.in_(seen))
             policy = work.policies.in_force()
+            tokens = digests(work.connection)
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}
         ordered = sorted(found, key=lambda e: (e.port is None, age[e.id]))
-        return list(self._with_ports(ordered, policy))
+        return list(self._with_ports(ordered, policy, tokens))
 
     def bound(self, endpoint: str, port: int) -> None:
         with self._store.changing() as work:
@@ -78,7 +80,9 @@ class SqlAgentLedger:
             here = (endpoints.c.id == endpoint, endpoints.c.differs != because)
             work.connection.execute(update(endpoints).where(*here).values(differs=because))
 
-    def _with_ports(self, found: Sequence[Endpoint], policy: Policy) -> Iterable[DesiredEndpoint]:
+    def _with_ports(
+        self, found: Sequence[Endpoint], policy: Policy, tokens: Mapping[str, tuple[str, ...]]
+    ) -> Iterable[DesiredEndpoint]:
         """The first endpoint of an environment gets the environment's own port; a further one the next nobody holds."""
         environments = {e.name: e.port for e in policy.environments}
         own = {port for port in environments.values() if port}
@@ -104,4 +108,5 @@ class SqlAgentLedger:
                 may_take_next=not is_first,
                 workers=rule.workers,
                 timeout_seconds=rule.timeout.total_seconds(),
+                tokens=tokens.get(endpoint.id, ()),
             )

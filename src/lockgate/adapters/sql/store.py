@@ -17,6 +17,7 @@ from lockgate.adapters.sql.approvals_around import SqlDelegations, SqlGlasses, S
 from lockgate.adapters.sql.catalog import SqlCatalog
 from lockgate.adapters.sql.checks import SqlChecks
 from lockgate.adapters.sql.drift import SqlDrift
+from lockgate.adapters.sql.endpoint_tokens import SqlEndpointTokens
 from lockgate.adapters.sql.endpoints import SqlEndpoints
 from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.evidence import SqlKeptEvidence
@@ -72,6 +73,7 @@ class SqlWork:
         self.endpoints = SqlEndpoints(connection, names)
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.people = SqlPeople(connection)
+        self.endpoint_tokens = SqlEndpointTokens(connection, names)
         self.history = SqlHistory(connection, names)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
         self.tree = SqlTree(connection)
