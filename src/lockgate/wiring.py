@@ -145,6 +145,12 @@ class Node:
         """The policy a text says, None being the built-in one. Raises BadInput listing every fault."""
         return parse_policy(text, self.settings)
 
+    def check_policy(self, text: str | None) -> Policy:
+        """As parse_policy, with every custom rule read by the evaluator: for a text that is about to be applied."""
+        from lockgate.adapters import policyfile
+
+        return policyfile.parse_policy(text, ports=environment_ports(self.settings), check_rule=self.custom.check)
+
 
 def parse_policy(text: str | None, settings: Settings, *, name: str = "lockgate.yaml") -> Policy:
     """The policy a text says, on this node's ports unless the text names its own.
@@ -154,6 +160,18 @@ def parse_policy(text: str | None, settings: Settings, *, name: str = "lockgate.
     from lockgate.adapters import policyfile
 
     return policyfile.parse_policy(text, ports=environment_ports(settings), name=name)
+
+
+def check_policy(text: str, settings: Settings, *, name: str = "lockgate.yaml") -> Policy:
+    """As parse_policy, with every custom rule read by the evaluator. Raises BadInput for one that is no CEL too."""
+    from lockgate.adapters import policyfile
+    from lockgate.adapters.cel.evaluator import CelRules
+
+    rules = CelRules()
+    try:
+        return policyfile.parse_policy(text, ports=environment_ports(settings), name=name, check_rule=rules.check)
+    finally:
+        rules.close()
 
 
 def starter_policy() -> str:
@@ -228,7 +246,7 @@ def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:
         raise BadInput(
             f"The policy file {settings.policy} cannot be read: {error}.", hint="Name it with --policy."
         ) from None
-    return text, parse_policy(text, settings)
+    return text, check_policy(text, settings)
 
 
 def first_admin(settings: Settings, name: str) -> tuple[bool, str | None]:

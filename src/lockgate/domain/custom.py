@@ -44,8 +44,16 @@ class Seen:
 
 
 def asked(rules: StageRules) -> dict[str, str]:
-    """The expression of every custom rule by the rule's name, also of those in the branches of groups."""
-    return {rule.name: rule.cel for each in rules.everywhere for rule in each.custom}
+    """The expression of every custom rule by the rule's name, also of those in the branches of groups.
+
+    Two that bear one name have one result, so both must be true for it.
+    """
+    found: dict[str, str] = {}
+    for rule in (rule for each in rules.everywhere for rule in each.custom):
+        other = found.get(rule.name, rule.cel)
+        # each on lines of its own: it may end in a comment
+        found[rule.name] = rule.cel if other == rule.cel else f"({other}\n) && ({rule.cel}\n)"
+    return found
 
 
 def read_digest(evidence: Evidence, rules: StageRules) -> str | None:

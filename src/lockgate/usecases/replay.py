@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,31 @@ from lockgate.domain.canonical import digest_of
 from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.replay import Replayed, judged_again, recalled
 from lockgate.usecases.ports import Ports, Recorded, Work
+
+LONGEST_NUMBER = 18  # digits
+
+
+def replay_entry(ports: Ports, written: str) -> Replayed:
+    """Judge the verdict of the entry again that people name as `model:3#12`, its chain and its number there.
+
+    Raises as `replay`, NotFound where there is no such entry, and BadInput for what names none.
+    """
+    chain, _, number = written.strip().rpartition("#")
+    if not chain or not number.isascii() or not number.isdigit() or len(number) > LONGEST_NUMBER:
+        raise BadInput(
+            f"{written[:80]!r} names no entry.", hint="Write it as `lockgate audit list` shows it: model:3#12."
+        )
+    with ports.store.reading() as work:
+        found = [each for each in work.tree.behind(chain, int(number) - 1, 1) if each.number == int(number)]
+    if not found:
+        raise NotFound(f"There is no entry {chain}#{int(number)}.", hint="lockgate audit list shows the latest.")
+    if not found[0].text:
+        raise NotFound(
+            f"The text of the entry {chain}#{int(number)} was removed under the rule of retention.",
+            hint="Look for it in an export of the record, or in a backup.",
+        )
+    _as_written(found[0])
+    return replay(ports, Recorded(found[0], json.loads(found[0].text)))
 
 
 def replay(ports: Ports, entry: Recorded) -> Replayed:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from lockgate.wire.shapes import Gate
+
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
 
 
@@ -122,13 +124,14 @@ class Rejudged:
 class SimulatedPage:
     """A page of the history under another policy. `different` holds those that would have been decided otherwise.
 
-    `judged` counts the verdicts of this page and `same` those that stay; `total` all that were asked about, this page
-    and the rest. `next` is empty on the last page.
+    `judged` counts the verdicts of this page that were asked about, and `same` those that stay. `looked_at` counts
+    those of other models too, of `total` that there are: so far it is. `next` is empty on the last page.
     """
 
     policy_digest: str
     judged: int
     same: int
+    looked_at: int
     total: int
     different: tuple[Rejudged, ...] = ()
     next: str = ""
@@ -154,3 +157,37 @@ class AppliedPolicy:
     changed: bool = True
     before: str = ""
     proposal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayAsk:
+    """Judge the verdict of this entry again: `model:3#12`, the chain and the number in it."""
+
+    __pydantic_config__: ClassVar = _CLOSED
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedVerdict:
+    """A verdict of the record judged again. `differences` is empty where it comes out the same, gate by gate."""
+
+    entry: str
+    model: str
+    version: int
+    stage: str
+    then: str
+    now: str
+    evidence: str
+    policy: str
+    gates: tuple[Gate, ...] = ()
+    differences: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differences
+
+    @property
+    def ref(self) -> str:
+        """The version as people write it, `fraud@7`."""
+        return f"{self.model}@{self.version}"

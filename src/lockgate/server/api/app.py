@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, drift, evidence, history, moves, people, record, standing, webhooks
+from lockgate.server.api import approvals, drift, evidence, history, moves, people, policies, record, standing, webhooks
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.access_ports import Passwords
@@ -32,7 +32,8 @@ def create_api(
 ) -> ASGIApp:
     """The API over these ports, to be mounted at PREFIX.
 
-    `parse_policy` reads a policy file's text and raises BadInput; `serving_host` is the host in the endpoints' URLs.
+    `parse_policy` reads a policy file's text, its custom rules too, and raises BadInput; `serving_host` is the host in
+    the endpoints' URLs.
     The caller is what `lockgate.server.identity.caller` says.
     """
     app = FastAPI(
@@ -56,7 +57,8 @@ def create_api(
         evidence.routes(ports),
         approvals.routes(ports),
         drift.routes(ports),
-        record.routes(ports, parse_policy),
+        record.routes(ports),
+        policies.routes(ports, parse_policy),
         history.routes(ports),
         webhooks.routes(ports),
         people.routes(ports, passwords),

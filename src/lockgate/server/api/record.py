@@ -1,23 +1,18 @@
-"""Routes that read the record and the policy, and check both."""
+"""Routes that read the record, and check it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
-
 from fastapi import APIRouter
 
-from lockgate.domain.errors import BadInput
-from lockgate.domain.policy import Policy
 from lockgate.server.api import translate
 from lockgate.server.api.answering import Json
-from lockgate.server.api.asking import Limit, body_of, described
+from lockgate.server.api.asking import Limit
+from lockgate.usecases import verify_record
 from lockgate.usecases.ports import Ports
-from lockgate.wire.requests import PolicyText
-from lockgate.wire.shapes import AuditCheck, AuditList, PolicyCheck, PolicyInForce
+from lockgate.wire.shapes import AuditCheck, AuditList
 
 
-def routes(ports: Ports, parse_policy: Callable[[str | None], Policy]) -> APIRouter:
+def routes(ports: Ports) -> APIRouter:
     """The routes over these ports."""
     router = APIRouter(tags=["record"])
 
@@ -30,25 +25,9 @@ def routes(ports: Ports, parse_policy: Callable[[str | None], Policy]) -> APIRou
 
     @router.get("/audit/verify", response_model=AuditCheck)
     def verify_audit() -> Json:
-        """Check every chain of the record, and name each place where one does not hold."""
+        """Check the record's chains, tree and checkpoints, and name each place where one does not hold."""
         with ports.store.reading() as work:
-            entries, breaks = work.record.verify()
-        return Json(translate.checked(entries, breaks))
-
-    @router.get("/policy", response_model=PolicyInForce)
-    def read_policy() -> Json:
-        """The policy by which gates are judged now."""
-        with ports.store.reading() as work:
-            policy, text = work.policies.in_force(), work.policies.text()
-        return Json(PolicyInForce(policy.digest, policy.level.value, text is None, text))
-
-    @router.post("/policy/check", response_model=PolicyCheck, openapi_extra=described(PolicyText))
-    def check_policy(body: Annotated[PolicyText, body_of(PolicyText)]) -> Json:
-        """Whether a policy file's text is right, without applying it. A wrong one is 200 too, with valid false."""
-        try:
-            policy = parse_policy(body.text)
-        except BadInput as error:
-            return Json(PolicyCheck(valid=False, because=error.message, hint=error.hint.strip()))
-        return Json(PolicyCheck(valid=True, digest=policy.digest, level=policy.level.value))
+            found = verify_record.verify(work, check)
+        return Json(translate.checked(found))
 
     return router

@@ -1,0 +1,73 @@
+"""How `lockgate policy` tells what it found: the gates of a move, and what another policy would have decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lockgate.cli import show
+
+if TYPE_CHECKING:
+    from lockgate.wire.policies import ExplainedGate, Explanation, Rejudged, Source
+
+_ANSWERS = {"holds": "would go through", "waits": "would wait", "fails": "would be refused"}
+ALWAYS = "always judged"
+
+
+def explanation(found: Explanation) -> None:
+    """Every gate with what it saw, what is required, what asks for it and how its evidence is known."""
+    of = "the built-in policy" if found.builtin else f"policy {show.short(found.policy_digest)}"
+    answer = _ANSWERS.get(found.standing, found.standing)
+    show.line(f"{found.ref} to {found.stage} {answer} under {of} (level {found.level}).")
+    show.line("")
+    rows = [_row(gate) for gate in found.gates]
+    show.table(("gate", "answer", "seen", "required", "asked for by", "level", "evidence"), rows)
+    for gate in found.gates:
+        _tell_more(gate)
+    if found.would_be != found.standing:
+        show.line("")
+        show.line(f"With every gate enforced it {_ANSWERS.get(found.would_be, found.would_be)}.")
+
+
+def rejudged(found: Iterable[Rejudged]) -> None:
+    """The verdicts that would have been others."""
+    rows = [(show.when(each.at), each.ref, each.stage, each.then, each.now, _why(each)) for each in found]
+    show.table(("at (UTC)", "version", "to", "then", "now", "because"), rows)
+
+
+def _why(of: Rejudged) -> str:
+    if of.now == "unknown":
+        return f"not known of that day: {', '.join(of.lacking)}"
+    return "; ".join(of.because)
+
+
+def _row(gate: ExplainedGate) -> tuple[str, ...]:
+    return (gate.name, gate.standing, gate.seen, gate.required, _asked_by(gate.source), gate.level, _known(gate))
+
+
+def _asked_by(source: Source | None) -> str:
+    return ALWAYS if source is None else f"{source.key} (line {source.line})"
+
+
+def _known(gate: ExplainedGate) -> str:
+    return f"{gate.grade}, {show.when(gate.at)}" if gate.at is not None else gate.grade
+
+
+def _tell_more(gate: ExplainedGate) -> None:
+    """Below the table: why a gate does not hold, what outweighed what, and the branches of a group."""
+    told = []
+    if gate.standing != "holds":
+        told.append(f"  {gate.because}")
+        if gate.next:
+            told.append(f"  Next: {gate.next}")
+    if gate.source is not None and gate.source.over:
+        told.append(f"  {gate.source.says} is the stricter: it outweighs {', '.join(gate.source.over)}.")
+    if told or gate.branches:
+        show.line("")
+        show.line(f"{gate.name} {gate.standing}:")
+    for line in told:
+        show.line(line)
+    for number, branch in enumerate(gate.branches, start=1):
+        show.line(f"  branch {number}:")
+        for inner in branch.gates:
+            show.line(f"    {inner.name} {inner.standing}: {inner.because}")
