@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput
+from lockgate.domain.grades import Grade
 from lockgate.domain.identity import Who
 
-ATTESTED = "attested"
 LONGEST_URL = 2_000
 LONGEST_COMMENT = 2_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_./-]{0,99}")
@@ -33,39 +30,9 @@ class Check:
     comment: str = ""
 
     @property
-    def grade(self) -> str:
+    def grade(self) -> Grade:
         """Neither claimed by who logged the model, nor measured by Lockgate."""
-        return ATTESTED
-
-    def as_plain(self) -> dict[str, Plain]:
-        """The shape that is stored with a verdict: it gives the same check back, to the microsecond."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "who": {"name": self.who.name, "verified": self.who.verified, "via": self.who.via},
-            "at": self.at.isoformat(timespec="microseconds"),
-            "digest": self.digest,
-            "url": self.url,
-            "comment": self.comment,
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Check:
-        who = plain["who"]
-        return cls(
-            name=plain["name"],
-            passed=plain["passed"],
-            who=Who(who["name"], who["verified"], who["via"]),
-            at=datetime.fromisoformat(plain["at"]),
-            digest=plain["digest"],
-            url=plain["url"],
-            comment=plain["comment"],
-        )
-
-
-def latest_of(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The one that counts of each name, sorted by name: the last one given, where they come in order of time."""
-    return tuple(check for _name, check in sorted({check.name: check for check in checks}.items()))
+        return Grade.ATTESTED
 
 
 def check_name(written: object) -> str:
