@@ -33,6 +33,10 @@ OWN_ROUTES = """
     GET     /api/lockgate/v1/audit/as-of            record
     GET     /api/lockgate/v1/policy
     POST    /api/lockgate/v1/policy/check
+    POST    /api/lockgate/v1/policy/explain
+    POST    /api/lockgate/v1/policy/simulate        record
+    POST    /api/lockgate/v1/policy/apply           E policy
+    POST    /api/lockgate/v1/audit/replay           record
     GET     /api/lockgate/v1/drift
     POST    /api/lockgate/v1/drift/accept           E operate
     GET     /api/lockgate/v1/webhooks
