@@ -21,5 +21,24 @@ class History:
         `at` is a time, or the text of one; without a zone it is UTC. Raises NotFound for a time before the record began
         and for a model nobody knew then, BadRequest for one that has not come yet.
         """
-        told = at.isoformat() if isinstance(at, datetime) else at
-        return from_json(wire.AsOf, self._http.get("/audit/as-of", at=told, model=model))
+        return from_json(wire.AsOf, self._http.get("/audit/as-of", at=_moment(at), model=model))
+
+    def sample(
+        self,
+        wanted: int = 25,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        seed: str = "",
+    ) -> wire.Sample:
+        """Promotions that were over within a time, drawn by chance, each with all that is kept of it.
+
+        The seed in the answer draws the same ones again, with the same times. Raises BadRequest for a number or a time
+        that cannot be.
+        """
+        asked = {"since": _moment(since), "until": _moment(until), "seed": seed or None}
+        return from_json(wire.Sample, self._http.get("/audit/sample", wanted=wanted, **asked))
+
+
+def _moment(at: datetime | str | None) -> str | None:
+    return at.isoformat() if isinstance(at, datetime) else at

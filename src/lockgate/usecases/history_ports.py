@@ -93,5 +93,8 @@ class History(Protocol):
     def policy(self, digest: str) -> KeptPolicy | None:
         """None for the built-in one, and for one that never was in force."""
 
-    def entries(self, chain: str, version: int, until: datetime) -> Sequence[Recorded]:
-        """What the record tells of the version up to that moment, oldest first."""
+    def positions(self, chain: str, numbers: Collection[int]) -> Mapping[int, int]:
+        """Where these entries of the chain stand in the record's tree; one that has no position is left out."""
+
+    def entries(self, chain: str, version: int, until: datetime, limit: int) -> Sequence[Recorded]:
+        """What the record tells of the version up to that moment, oldest first: at most the last so many."""

@@ -90,19 +90,20 @@ class PinnedFile:
 
 @dataclass(frozen=True, slots=True)
 class SampledEntry:
-    """An entry of the record, with the proof that it is in the tree of the sample's checkpoint where there is one.
+    """An entry of the record; `proven` where the sample's checkpoint covers it.
 
-    `proof` is that of RFC 9162 over the leaf at `position`, each hash in hexadecimal.
+    `proof` is that of RFC 9162 over the leaf at `position`, each hash in base64.
     """
 
     entry: shapes.AuditEntry
     position: int | None = None
     proof: tuple[str, ...] = ()
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One promotion with everything that is kept of it. `evidence` is None where none was kept."""
+    """One promotion with everything that is kept of it; `trouble` says what is not, or was changed behind Lockgate."""
 
     behind: Behind
     chain: str
@@ -112,6 +113,7 @@ class Sampled:
     entries: tuple[SampledEntry, ...]
     digest: str | None = None
     evidence: Mapping[str, Any] | None = None
+    trouble: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from lockgate.adapters.sql.promotions import promotion_rows
 from lockgate.adapters.sql.record import recorded_of
 from lockgate.adapters.sql.rows import promotion_of, validation_of
 from lockgate.adapters.sql.tables import artifacts, audit, models, policies, promotions, stays, validations, versions
+from lockgate.adapters.sql.tree_tables import leaves
 from lockgate.adapters.sql.validations import validation_rows
 from lockgate.domain.approvals import ApprovalRequest
 from lockgate.domain.audit import SYSTEM
@@ -112,9 +113,18 @@ class SqlHistory:
         row = self._connection.execute(rows).first()
         return None if row is None else KeptPolicy(row.digest, row.text, row.applied_by, row.applied_at)
 
-    def entries(self, chain: str, version: int, until: datetime) -> Sequence[Recorded]:
+    def positions(self, chain: str, numbers: Collection[int]) -> Mapping[int, int]:
+        found: dict[int, int] = {}
+        for part in _parts(sorted(numbers)):
+            placed = select(audit.c.number, leaves.c.position).join(leaves, leaves.c.entry == audit.c.id)
+            rows = self._connection.execute(placed.where(audit.c.chain == chain, audit.c.number.in_(part)))
+            found |= {row.number: row.position for row in rows}
+        return found
+
+    def entries(self, chain: str, version: int, until: datetime, limit: int) -> Sequence[Recorded]:
         here = (audit.c.chain == chain, audit.c.version == version, audit.c.at <= until)
-        return list(self._stream(select(audit).where(*here).order_by(audit.c.number)))
+        newest = select(audit).where(*here).order_by(audit.c.number.desc()).limit(limit)
+        return list(self._stream(newest))[::-1]
 
     def _stays(self, at: datetime, stages: Collection[Stage], models_: Sequence[int]) -> list[Stay]:
         rows = (

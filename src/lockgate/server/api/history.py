@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from datetime import datetime
+from typing import Annotated
 
+from fastapi import APIRouter, Query
+
+from lockgate import __version__
 from lockgate.domain.moments import parse_moment
+from lockgate.domain.sampling import MOST
 from lockgate.server.api import translate
 from lockgate.server.api.answering import Json
 from lockgate.server.identity import caller
-from lockgate.usecases import history
+from lockgate.usecases import history, sample
 from lockgate.usecases.history_ports import KeptPolicy
 from lockgate.usecases.ports import Ports
 from lockgate.wire import history as wire
+from lockgate.wiring import check_signature
+
+Wanted = Annotated[int, Query(ge=1, le=MOST)]
 
 
 def routes(ports: Ports) -> APIRouter:
@@ -25,6 +33,16 @@ def routes(ports: Ports) -> APIRouter:
         `at` is a date or a time in UTC. 404 for a time before the record began, 400 for one that has not come yet.
         """
         return Json(_as_of(history.as_of(ports, caller(), parse_moment(at), model)))
+
+    @router.get("/audit/sample", response_model=wire.Sample)
+    def read_sample(wanted: Wanted = 25, since: str | None = None, until: str | None = None, seed: str = "") -> Json:
+        """Promotions that were over within a time, drawn by chance, each with all that is kept of it.
+
+        The same `seed` and times draw the same ones again; without a seed there is a new one.
+        """
+        first, last = (parse_moment(each) if each else None for each in (since, until))
+        drawn = sample.sample(ports, check_signature, caller(), sample.Asked(wanted, first, last, seed))
+        return Json(_sample(drawn, ports.clock.now()))
 
     return router
 
@@ -61,3 +79,38 @@ def _as_of(of: history.AsOf) -> wire.AsOf:
 def _in_stage(of: history.InStage) -> wire.InStage:
     told = behind(of.behind) if of.behind is not None else None
     return wire.InStage(of.version, of.stage.value, of.since, of.digest, of.primary, told, of.unknown)
+
+
+def _sample(of: sample.Sample, at: datetime) -> wire.Sample:
+    return wire.Sample(
+        seed=of.asked.seed,
+        since=of.asked.since,
+        until=of.until,
+        population=of.population,
+        made_at=at,
+        lockgate=__version__,
+        promotions=tuple(_sampled(each) for each in of.promotions),
+        checkpoint=str(of.checkpoint.note) if of.checkpoint is not None else "",
+        keys=of.keys,
+    )
+
+
+def _sampled(of: sample.Sampled) -> wire.Sampled:
+    manifest, evidence = of.manifest, of.evidence
+    files = manifest.files if manifest is not None else ()
+    return wire.Sampled(
+        behind=behind(of.behind, whole=True),
+        chain=of.chain,
+        requests=tuple(translate.requested(each) for each in of.requests),
+        validations=tuple(translate.validated(each) for each in of.validations),
+        manifest=tuple(wire.PinnedFile(file.path, file.size, file.sha256) for file in files),
+        entries=tuple(
+            wire.SampledEntry(
+                translate.recorded(each.recorded), each.position, each.proof or (), proven=each.proof is not None
+            )
+            for each in of.entries
+        ),
+        digest=manifest.digest if manifest is not None else None,
+        evidence=evidence.as_plain() if evidence is not None else None,
+        trouble=of.trouble,
+    )
