@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         return written
 
     @property
+    def seen_as(self) -> str:
+        """The host by which others find what listens here: the first name that was allowed, else the address."""
+        named = (host for host in self.allowed_hosts if not host.startswith("*.") and not is_loopback(host))
+        return next(named, reached_at(self.host))
+
+    @property
     def reachable_by(self) -> str:
         """What lets others than this machine reach the server, "" when nothing does."""
         if not is_loopback(self.host):

@@ -97,6 +97,9 @@ class Agent:
         told = self._asked("desired", self._ledger.desired)
         if told is not None:
             self._desired = told
+        if self._desired is not None:
+            for want in self._desired:  # before they are started, and before they take traffic
+                self._groups.admit(want.endpoint.id, want.tokens)
         seen = self._groups.look()
         self._report(seen)
         if self._desired is None:

@@ -55,7 +55,8 @@ class Standing:
         say(
             "first-admin",
             f"Users are on. The first administrator:\n  name: {NAME}\n{where}\n"
-            f"Replace it before anything else: MLFLOW_TRACKING_USERNAME={NAME} lockgate users password",
+            f"Replace it before anything else: MLFLOW_TRACKING_USERNAME={NAME} MLFLOW_TRACKING_PASSWORD=… "
+            "lockgate users password",
         )
 
 

@@ -17,7 +17,10 @@ STATUS_FILE = "status.json"
 
 
 class Command(StrEnum):
-    """What a worker can be asked. `REST` takes a drain back: the worker stays, warm, without taking traffic."""
+    """What a worker can be asked. `REST` takes a drain back: the worker stays, warm, without taking traffic.
+
+    `TOKENS` tells it the digests of the tokens that let a caller in.
+    """
 
     HELLO = "hello"
     GO = "go"
@@ -25,11 +28,16 @@ class Command(StrEnum):
     REST = "rest"
     STOP = "stop"
     LISTENER = "listener"
+    TOKENS = "tokens"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """Everything one worker is told: who it is, what it holds, where it listens and its limits (seconds, bytes)."""
+    """Everything one worker is told: who it is, what it holds, where it listens and its limits (seconds, bytes).
+
+    `hosts` are the names it may be called by (`*.name` is any below it), `origins` the pages that may ask it. `tokens`
+    are digests: once there is one, or always when `closed`, a request needs the token of one.
+    """
 
     worker: str
     endpoint: str
@@ -48,6 +56,9 @@ class WorkerConfig:
     queue_limit: int = 256
     body_limit: int = 64 * 1024 * 1024
     hosts: tuple[str, ...] = LOOPBACK_HOSTS
+    origins: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    closed: bool = False
     keep_alive_seconds: float = 75.0
     # a little more than the 5 s after which httpx drops its own idle connections, so that both ends never close at once
     idle_seconds: float = 7.0
@@ -62,6 +73,7 @@ class WorkerConfig:
         """Read what `encode` wrote. Raises ValueError or TypeError when it is something else."""
         told: dict[str, Any] = json.loads(raw)
         told["hosts"] = tuple(told.get("hosts", LOOPBACK_HOSTS))
+        told["origins"], told["tokens"] = tuple(told.get("origins", ())), tuple(told.get("tokens", ()))
         return cls(**told)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 from lockgate.wire.workers import WorkerConfig
+from lockgate.worker.entrance import Entrance
 from lockgate.worker.forwarding import Request, Unanswered, forward
 from lockgate.worker.metrics import Metrics
 from lockgate.worker.predictions import Predictions, QueueFull, TooSlow
@@ -46,7 +47,7 @@ class Edge:
         self._direction = direction
         self._predictions = predictions
         self._metrics = metrics
-        self._hosts = frozenset(host.lower() for host in config.hosts)
+        self.entrance = Entrance(config)
         self._own_name = quote(config.model, safe="")
         self.scorer: Scores | None = None
         self.mlflow_version = ""
@@ -63,7 +64,7 @@ class Edge:
         self._metrics.in_flight += 1
         try:
             try:
-                answer = self._turned_away(scope) or await self._routed(scope, receive)
+                answer = self.entrance.refusal(scope) or await self._routed(scope, receive)
             except TooLarge:
                 answer = self._too_large()
             except TooSlow:
@@ -75,25 +76,6 @@ class Edge:
             await self._give(answer, send)
         finally:
             self._metrics.in_flight -= 1
-
-    def _turned_away(self, scope: Scope) -> Answer | None:
-        """A page of another site must not reach a worker by a name that merely points at this machine."""
-        if "*" in self._hosts:
-            return None
-        for name, value in scope["headers"]:
-            if name == b"host" and not self._is_own(value.decode("latin-1")):
-                return self._strange("Host", value)
-            if name == b"origin" and not self._is_own(value.decode("latin-1").partition("://")[2]):
-                return self._strange("Origin", value)
-        return None
-
-    def _is_own(self, host: str) -> bool:
-        bare = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-        return bare.lower() in self._hosts
-
-    def _strange(self, header: str, value: bytes) -> Answer:
-        told = value.decode("latin-1")[:200]
-        return failure(403, "PERMISSION_DENIED", f"{header} {told!r} is not one this endpoint answers to.", _CLOSE)
 
     async def _routed(self, scope: Scope, receive: Receive) -> Answer:
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")

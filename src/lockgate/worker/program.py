@@ -79,6 +79,8 @@ class Worker:
                 self._stop()
             case Command.LISTENER:
                 done = self._listener is not None
+            case Command.TOKENS:
+                self._edge.entrance.admit(map(str, asked["tokens"]))
         return {"ok": done, "listener": self._listener is not None, **_fields(self._status())}
 
     def _status(self) -> WorkerStatus:

@@ -27,6 +27,7 @@ class MemoryGroups:
         self.taken = ""
         self.ended: float | None = None
         self.left = False
+        self.admitted: dict[str, tuple[str, ...]] = {}
 
     def adopt(self) -> None:
         pass
@@ -49,6 +50,9 @@ class MemoryGroups:
         worker = WorkerSeen("w", 7, GroupState.STARTING)
         self.groups[order.release.id] = GroupSeen(order.endpoint, order.release.id, (worker,), order.workers)
         return True
+
+    def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
+        self.admitted[endpoint] = tuple(tokens)
 
     def go(self, endpoint: str, release: str) -> bool:
         return self.become(release, GroupState.SERVING)

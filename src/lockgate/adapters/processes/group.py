@@ -24,7 +24,7 @@ _COMMAND_WITHIN = 5.0
 
 @dataclass(slots=True)
 class Member:
-    """One live worker. `child` is None for one that another agent started."""
+    """One live worker. `child` is None for one that another agent started, `tokens` where it was not told any yet."""
 
     record: WorkerRecord
     process: Process
@@ -33,6 +33,7 @@ class Member:
     child: subprocess.Popen[bytes] | None = None
     state: GroupState = GroupState.STARTING
     kill_at: float | None = None
+    tokens: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, record: WorkerRecord, process: Process, folder: Path, now: float) -> Member:

@@ -18,6 +18,7 @@ from lockgate.adapters.processes.group import Group, Member
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
 from lockgate.adapters.processes.spawn import start, tell
+from lockgate.config import is_loopback
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
@@ -27,6 +28,7 @@ _START_LIMIT_SECONDS = 300.0
 _STOP_LIMIT_SECONDS = 10.0
 _DRAIN_MARGIN_SECONDS = 10.0
 _GRACE_SECONDS = 30.0
+_TOKENS_WITHIN = 1.0
 _ADOPTION_LIMIT_SECONDS = 10.0
 
 _log = structlog.get_logger("lockgate.agent")
@@ -36,16 +38,25 @@ class ProcessGroups:
     """Worker processes whose files are under `run` (usually `<home>/run/workers`).
 
     One agent at a time: `adopt` raises Unavailable naming the other one. `hosts` are the names that requests may call
-    the endpoints by, besides the loopback ones; `*` allows any.
+    the endpoints by, besides the loopback ones; `*` allows any. `origins` are the pages that may ask them.
     """
 
-    def __init__(self, run: Path, *, hosts: Sequence[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        run: Path,
+        *,
+        hosts: Sequence[str] = (),
+        origins: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = run
         self._hosts = (*LOOPBACK_HOSTS, *hosts)
+        self._origins = tuple(origins)
         self._clock = clock
         self._listeners: dict[str, tuple[socket.socket, str]] = {}
         self._groups: dict[tuple[str, str], Group] = {}
         self._timeouts: dict[tuple[str, str], float] = {}
+        self._tokens: dict[str, tuple[str, ...]] = {}
         self._lock: int | None = None
         self._opened: RunFolder | None = None
 
@@ -135,6 +146,14 @@ class ProcessGroups:
             member.kill_at = None
         return bool(loaded) and _each(member.ask(Command.GO) for member in loaded)
 
+    def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
+        """Let only callers with one of these tokens in, told by their digests. A worker is told what it lacks."""
+        told = self._tokens[endpoint] = tuple(tokens)
+        members = (m for group in self._groups.values() if group.endpoint == endpoint for m in group.members.values())
+        for member in members:
+            if member.tokens != told and member.ask(Command.TOKENS, _TOKENS_WITHIN, tokens=list(told)):
+                member.tokens = told
+
     def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
         """Let the group accept no more and leave when its connections are done. True when none accepts any more."""
         group = self._group(endpoint, release)
@@ -222,6 +241,9 @@ class ProcessGroups:
             listener_fd=listener.fileno(),
             timeout_seconds=order.timeout_seconds,
             hosts=(*self._hosts, host),
+            origins=self._origins,
+            tokens=self._tokens.get(order.endpoint, ()),
+            closed=not is_loopback(host),
         )
         log = self._folder.new_log(name)
         child = start(config, log)
@@ -239,7 +261,7 @@ class ProcessGroups:
         # only now does it learn what to do: no worker serves that is not on record
         tell(child, config)
         member = Member.of(record, process, folder, self._clock())
-        member.child = child
+        member.child, member.tokens = child, config.tokens
         group.members[name] = member
         _log.info(
             "started a worker", worker=name, pid=child.pid, endpoint=order.endpoint, version=str(order.release.ref)

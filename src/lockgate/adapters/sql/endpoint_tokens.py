@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from lockgate.adapters.sql.endpoint_token_tables import endpoint_tokens
 from lockgate.adapters.sql.names import Names
-from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, models
+from lockgate.adapters.sql.tables import endpoints, models
 from lockgate.domain.serving import EndpointToken
 
 
@@ -67,7 +67,7 @@ _GOOD = (
         (endpoint_tokens.c.model_id == endpoints.c.model_id)
         & (endpoint_tokens.c.environment == endpoints.c.environment),
     )
-    .where(endpoint_tokens.c.revoked_at.is_(None), NOT_RETIRED)
+    .where(endpoint_tokens.c.revoked_at.is_(None))
 )
 
 
