@@ -8,13 +8,13 @@ lockgate.promote("fraud@7", "staging", wait=120)
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TypeAlias, overload
 
+from lockgate.sdk.credentials import found
 from lockgate.sdk.errors import BadRequest
 from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
@@ -39,9 +39,11 @@ class Lockgate:
     """A server and the name under which one asks it.
 
     `url` is $LOCKGATE_URL when not given, else $MLFLOW_TRACKING_URI where that is an http address, else
-    http://127.0.0.1:5000. `who` is $LOCKGATE_USER when not given, else the login name of this process. `timeout` is in
-    seconds and holds for one answer of the server. `workspace` is one of MLflow's: $MLFLOW_WORKSPACE when not given,
-    else the default one. `via` is the door that the record shows. Every method raises errors of
+    http://127.0.0.1:5000. On a server with users `token` logs in, or `who` with `password`; without any of them it is
+    $LOCKGATE_TOKEN, MLflow's own $MLFLOW_TRACKING_USERNAME with $MLFLOW_TRACKING_PASSWORD, or $MLFLOW_TRACKING_TOKEN.
+    On a server without users `who` is enough: $LOCKGATE_USER when not given, else the login name of this process.
+    `timeout` is in seconds and holds for one answer of the server. `workspace` is one of MLflow's: $MLFLOW_WORKSPACE
+    when not given, else the default one. `via` is the door that the record shows. Every method raises errors of
     `lockgate.sdk.errors`: Unreachable when the server does not answer, BadRequest, NotFound and Forbidden as they say.
     """
 
@@ -51,13 +53,16 @@ class Lockgate:
         who: str | None = None,
         timeout: float = 30.0,
         *,
+        password: str | None = None,
+        token: str | None = None,
         workspace: str | None = None,
         via: str = "sdk",
     ) -> None:
         self.url = (url or _default_url()).rstrip("/")
-        self.who = who or _default_who()
+        shown = found(None if token else who, token or password, os.environ)
+        self.who = shown.name
         within = workspace if workspace is not None else os.environ.get("MLFLOW_WORKSPACE", "")
-        self._http = Http(self.url, self.who, timeout, via, within)
+        self._http = Http(self.url, shown, timeout, via, within)
 
     def __enter__(self) -> Lockgate:
         return self
@@ -295,13 +300,6 @@ class Lockgate:
 def _default_url() -> str:
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     return os.environ.get("LOCKGATE_URL") or (tracking if tracking.startswith(("http://", "https://")) else DEFAULT_URL)
-
-
-def _default_who() -> str:
-    try:
-        return os.environ.get("LOCKGATE_USER") or getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name; what it raises differs by Python
-        return "anonymous"
 
 
 def _read_version(version: object) -> tuple[str, int]:

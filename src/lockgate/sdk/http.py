@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
 from lockgate import __version__
+from lockgate.sdk.credentials import Credentials
 from lockgate.sdk.errors import (
     BadRequest,
     Conflict,
@@ -21,7 +23,7 @@ from lockgate.sdk.errors import (
     Waiting,
 )
 from lockgate.wire.plain import WrongShape, from_json
-from lockgate.wire.requests import PREFIX, USER_HEADER, VIA_HEADER, WORKSPACE_HEADER
+from lockgate.wire.requests import PREFIX, VIA_HEADER, WORKSPACE_HEADER
 from lockgate.wire.shapes import Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -54,14 +56,14 @@ _BY_CODE: dict[str, type[LockgateError]] = {
 class Http:
     """Speaks JSON with one server. Raises Unreachable when it does not answer as a Lockgate server does."""
 
-    def __init__(self, url: str, who: str, timeout: float, via: str, workspace: str) -> None:
+    def __init__(self, url: str, shown: Credentials, timeout: float, via: str, workspace: str) -> None:
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise BadRequest(f"{url!r} is not a server's address.", hint="Write it as http://127.0.0.1:5000.")
         self._url = url
         self._timeout = timeout
         headers = {
-            USER_HEADER: quote(who, safe=" @+"),
+            shown.header: shown.value,
             VIA_HEADER: via,
             "User-Agent": f"lockgate-sdk/{__version__}",
             "Accept": "application/json",
@@ -83,6 +85,22 @@ class Http:
         asked = {key: value for key, value in query.items() if value is not None}
         return self._answer("GET", PREFIX + path, asked, None)
 
+    def get_slowly(self, path: str, timeout: float, **query: str | int | None) -> Any:
+        """As get, for what may take longer than an answer otherwise does: so many seconds."""
+        asked = {key: value for key, value in query.items() if value is not None}
+        return self._answer("GET", PREFIX + path, asked, None, timeout)
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """What a path of the API answers, in pieces as they come. Raises as get, in the middle too."""
+        try:
+            with self._client.stream("GET", self._url + PREFIX + path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise self._refused(response)
+                yield from response.iter_raw()
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error, self._timeout) from None
+
     def post(self, path: str, body: Any) -> Any:
         """As get, with a body (None: an empty one)."""
         return self._answer("POST", PREFIX + path, {}, body)
@@ -91,30 +109,44 @@ class Http:
         """Whether /ready answers 200."""
         return self._send("GET", "/ready", {}, None).status_code == 200
 
-    def _answer(self, method: str, path: str, query: dict[str, str | int], body: Any) -> Any:
-        response = self._send(method, path, query, body)
+    def _answer(
+        self, method: str, path: str, query: dict[str, str | int], body: Any, timeout: float | None = None
+    ) -> Any:
+        response = self._send(method, path, query, body, timeout)
+        if response.status_code >= 400:
+            raise self._refused(response)
         try:
-            plain = json.loads(response.content)
+            return json.loads(response.content)
         except ValueError:
             raise self._stranger(response) from None
-        if response.status_code < 400:
-            return plain
-        raise self._error(response, plain)
 
-    def _send(self, method: str, path: str, query: dict[str, str | int], body: Any) -> httpx2.Response:
+    def _send(
+        self, method: str, path: str, query: dict[str, str | int], body: Any, timeout: float | None = None
+    ) -> httpx2.Response:
+        limit = self._timeout if timeout is None else timeout
+        told: dict[str, Any] = {} if body is None else {"json": body}
         try:
-            if body is None:
-                return self._client.request(method, self._url + path, params=query or None)
-            return self._client.request(method, self._url + path, params=query or None, json=body)
-        except httpx2.ConnectError:
-            hint = "Is the server running? Start it with: lockgate up"
-            raise Unreachable(f"Nobody answers at {self._url}.", hint=hint) from None
-        except httpx2.TimeoutException:
-            hint = "Is the server running? lockgate up. Ask again, or with a larger timeout."
-            raise Unreachable(f"{self._url} did not answer within {self._timeout:g} s.", hint=hint) from None
+            return self._client.request(method, self._url + path, params=query or None, timeout=limit, **told)
         except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
-            hint = "Is the server running? Start it with: lockgate up"
-            raise Unreachable(f"The connection to {self._url} broke: {error}.", hint=hint) from None
+            raise self._unreachable(error, limit) from None
+
+    def _unreachable(self, error: Exception, limit: float) -> Unreachable:
+        match error:
+            case httpx2.ConnectError():
+                hint = "Is the server running? Start it with: lockgate up"
+                return Unreachable(f"Nobody answers at {self._url}.", hint=hint)
+            case httpx2.TimeoutException():
+                hint = "Is the server running? lockgate up. Ask again, or with a larger timeout."
+                return Unreachable(f"{self._url} did not answer within {limit:g} s.", hint=hint)
+            case _:
+                hint = "Is the server running? Start it with: lockgate up"
+                return Unreachable(f"The connection to {self._url} broke: {error}.", hint=hint)
+
+    def _refused(self, response: httpx2.Response) -> LockgateError:
+        try:
+            return self._error(response, json.loads(response.content))
+        except ValueError:
+            return self._stranger(response)
 
     def _error(self, response: httpx2.Response, plain: Any) -> LockgateError:
         try:
