@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.adapters.cel import explaining
+from lockgate.adapters.cel.explaining import FUNCTIONS, TYPES
 from lockgate.adapters.cel.process import Child, Ended, TookTooLong
 from lockgate.domain.custom import LONGEST_RULE, NAMES, Fault, Seen
 from lockgate.domain.evidence import CustomResult
-
-FUNCTIONS = (
-    *("bytes", "contains", "double", "duration", "dyn", "endsWith", "int", "matches", "size", "startsWith", "string"),
-    *("timestamp", "type", "uint", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear"),
-    *("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +239,8 @@ def _faults(told: Mapping[str, Any], rule: str) -> tuple[Fault, ...]:
     if "error" in told:
         line, because = explaining.fault(str(told.get("text")))
         return (Fault(line, because),)
-    strange = [(str(name), NAMES) for name in told.get("variables", ()) if name not in NAMES]
+    strange: list[tuple[str, tuple[str, ...]]] = []
+    strange += [(str(name), NAMES) for name in told.get("variables", ()) if name not in TYPES.union(NAMES)]
     strange += [(str(name), FUNCTIONS) for name in told.get("functions", ()) if name not in FUNCTIONS]
     return tuple(Fault(_line_of(name, rule), explaining.unknown(name, known)) for name, known in strange)
 

@@ -8,6 +8,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+FUNCTIONS = (
+    *("bytes", "contains", "double", "duration", "dyn", "endsWith", "int", "matches", "size", "startsWith", "string"),
+    *("timestamp", "type", "uint", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear"),
+    *("getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds"),
+)
+TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "timestamp", "type", "uint"})
 _MOST_NAMES = 12
 _MOST_CHARACTERS = 300
 _PATH = r"\b([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*){0,4})"
@@ -60,6 +66,8 @@ def error(kind: str, text: str, rule: str, snapshot: Mapping[str, Any], absent: 
                 "with double(…), int(…) or string(…)"
             )
     if found := _UNDEFINED.search(text):
+        if found[1] in FUNCTIONS:
+            return f"{found[1]}(…) does not take what it is given"
         return f"{_word(found[1])} is not known in a rule"
     if found := _PLACE.search(text):
         return f"it is not CEL (line {found[1]}): {fault(text)[1]}"
