@@ -60,7 +60,10 @@ DURATION = Written("DURATION", parse_duration)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where the server is, under whose name to ask, and in which of MLflow's workspaces ("" is the default one)."""
+    """Where the server is, and in which of MLflow's workspaces ("" is the default one).
+
+    `user` is a name to claim, "" where the environment says who asks.
+    """
 
     url: str
     user: str
@@ -70,7 +73,7 @@ class Caller:
         """The client; nothing is sent yet."""
         from lockgate.sdk.client import Lockgate
 
-        return Lockgate(self.url, who=self.user, workspace=self.workspace)
+        return Lockgate(self.url, who=self.user or None, workspace=self.workspace)
 
 
 def as_json(command: F) -> F:
@@ -89,11 +92,23 @@ def quiet_json(command: F) -> F:
 
 def asks(command: F) -> F:
     """Add --url, --as and --json: the command goes through the server, in the caller's name."""
+    return _asks(command, "--url")
+
+
+def asks_server(command: F) -> F:
+    """As asks, for a command that means something else by --url: the server is named with --server."""
+    return _asks(command, "--server")
+
+
+def _asks(command: F, server: str) -> F:
     command = click.option(
-        "--url", help="The server. [LOCKGATE_URL, MLFLOW_TRACKING_URI, the one of ./.lockgate, port 5000]"
+        server, "url", help="The server. [LOCKGATE_URL, MLFLOW_TRACKING_URI, the one of ./.lockgate, port 5000]"
     )(command)
     command = click.option(
-        "--as", "user", metavar="NAME", help="Act under this name. [LOCKGATE_USER, else your login]"
+        "--as",
+        "user",
+        metavar="NAME",
+        help="Act under this name, where there are no users. [LOCKGATE_USER, your login]",
     )(command)
     command = click.option(
         "--workspace", metavar="NAME", expose_value=False, callback=_keep_workspace,
@@ -108,7 +123,7 @@ def caller(url: str | None, user: str | None) -> Caller:
     found = url or os.environ.get("LOCKGATE_URL") or (tracking if tracking.startswith("http") else "") or _url_of_home()
     if not found.startswith(("http://", "https://")):
         raise BadInput(f"{found!r} is not the address of a server.", hint=f"Write it like {DEFAULT_URL}.")
-    return Caller(found.rstrip("/"), user or os.environ.get("LOCKGATE_USER") or _login(), _workspace())
+    return Caller(found.rstrip("/"), user or "", _workspace())
 
 
 def home_folder(home: str | None) -> Home:
@@ -184,12 +199,3 @@ def _url_of_home() -> str:
     home = home_folder(None)
     url = home.told(UP).get("url")
     return url if isinstance(url, str) and home.recorded(UP) else DEFAULT_URL
-
-
-def _login() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "anonymous"
