@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lockgate.cli import options, outcome, show
-from lockgate.cli.users import ROLE, told, users
+from lockgate.cli.users import ROLE, told
 from lockgate.domain.access import Role
 from lockgate.domain.errors import BadInput
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SQLITE = b"SQLite format 3\x00"
 
 
-@users.command(name="import", short_help="Bring people from MLflow's basic authentication, or from a table.")
+@click.command(name="import", short_help="Bring people from MLflow's basic authentication, or from a table.")
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "--everyone", type=ROLE, metavar="ROLE",

@@ -30,7 +30,7 @@ class Role(StrEnum):
     @classmethod
     def parse(cls, written: object) -> Role:
         """Read a role in any capitals. Raises BadInput naming the five."""
-        told = written.strip().lower() if isinstance(written, str) else written
+        told = written.strip().lower() if isinstance(written, str) else ""
         if told not in tuple(cls):
             raise BadInput(f"{written!r} is not a role.", hint=f"The roles are {', '.join(cls)}.")
         return cls(told)

@@ -38,7 +38,7 @@ class SqlPeople:
         return self._read()
 
     def grants_of(self, name: str, token: str = "") -> tuple[Grant, ...]:
-        found = tuple(_grant_of(row) for row in self._connection.execute(_GRANTS, {"name": name}))
+        found = tuple(_given(row.role, row.pattern) for row in self._connection.execute(_GRANTS, {"name": name}))
         if not token:
             return found
         kept = self.token(token)
@@ -51,7 +51,7 @@ class SqlPeople:
         rows = select(people.c.name, grants.c.role, grants.c.pattern).where(*wanted)
         found: dict[str, list[Grant]] = defaultdict(list)
         for row in self._connection.execute(rows.select_from(people.outerjoin(grants))):
-            found[row.name] += [] if row.role is None else [_grant_of(row)]
+            found[row.name] += [] if row.role is None else [_given(row.role, row.pattern)]
         return {name: roles_on(given, model) for name, given in found.items()}
 
     def add(self, person: Person, by: Who) -> None:
@@ -128,7 +128,9 @@ class SqlPeople:
     def failures(self, name: str, address: str, since: datetime) -> Failures:
         named, here = failed_logins.c.name == _looks(name), failed_logins.c.address == address
         wanted = (named & here, named, here)
-        asked = [column for each in wanted for column in (func.count(_when(each)), func.min(_when(each)))]
+        asked: list[ColumnElement[Any]] = [
+            column for each in wanted for column in (func.count(_when(each)), func.min(_when(each)))
+        ]
         row = self._connection.execute(select(*asked).where(failed_logins.c.at > since, or_(named, here))).one()
         both, of_name, of_address = (Counted(row[at], row[at + 1]) for at in (0, 2, 4))
         return Failures(both, of_name, of_address)
@@ -147,7 +149,7 @@ class SqlPeople:
         given: dict[int, list[Grant]] = defaultdict(list)
         rows = select(grants).order_by(grants.c.role, grants.c.pattern)
         for row in self._connection.execute(rows.where(grants.c.person_id.in_(select(people.c.id).where(*wanted)))):
-            given[row.person_id].append(_grant_of(row))
+            given[row.person_id].append(_given(row.role, row.pattern))
         # sorted here: databases differ in how they order letters
         return sorted((_person_of(row, tuple(given[row.id])) for row in found), key=lambda each: each.name)
 
@@ -159,7 +161,7 @@ class SqlPeople:
         found = self._connection.execute(select(people.c.id).where(people.c.name == name)).scalar()
         if found is None:
             raise _nobody(name)
-        return found
+        return int(found)
 
 
 # made once: each request asks these
@@ -183,8 +185,8 @@ def _looks(name: str) -> str:
     return digest_of(folded(name).encode("utf-8", "surrogatepass"))
 
 
-def _grant_of(row: Row[Any]) -> Grant:
-    return Grant(Role(row.role), row.pattern)
+def _given(role: str, pattern: str) -> Grant:
+    return Grant(Role(role), pattern)
 
 
 def _person_of(row: Row[Any], given: tuple[Grant, ...]) -> Person:
