@@ -16,7 +16,7 @@ from lockgate.cli.down import down
 from lockgate.cli.drift import drift
 from lockgate.cli.evidence import plan, validate
 from lockgate.cli.foreground import agent, controller, prepare, server
-from lockgate.cli.import_users import users
+from lockgate.cli.import_users import import_
 from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
 from lockgate.cli.serving import endpoints, rollout
@@ -24,7 +24,7 @@ from lockgate.cli.standing import status
 from lockgate.cli.tokens import tokens
 from lockgate.cli.uninstall import uninstall
 from lockgate.cli.up import up
-from lockgate.cli.users import whoami
+from lockgate.cli.users import users, whoami
 from lockgate.cli.webhooks import webhooks
 
 SECTIONS = {
@@ -59,6 +59,7 @@ for _section in SECTIONS.values():
     for _command in _section:
         cli.add_command(_command)
 cli.add_command(prepare)
+users.add_command(import_)
 
 
 def main() -> None:
