@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lockgate.domain.errors import BadInput
+from lockgate.domain.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from lockgate.adapters.artifacts.pinned import PinnedArtifacts
     from lockgate.adapters.cel.evaluator import CelRules
     from lockgate.adapters.identity.passwords import Argon2Passwords
+    from lockgate.adapters.keys.files import FileKeys
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.sandbox.process import ProcessSandbox
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
     from lockgate.adapters.sql.registry.sqlite import SqliteReader
     from lockgate.adapters.sql.semver_queue import SqlNumbering
+    from lockgate.adapters.sql.sequencing import SqlSequencing
     from lockgate.adapters.sql.store import SqlStore
     from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
     from lockgate.config import Settings
+    from lockgate.domain.checkpoints import Signer
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
     from lockgate.domain.newcomers import MlflowUser
@@ -115,6 +118,25 @@ class Node:
         return SqlNumbering(self.store)
 
     @cached_property
+    @cached_property
+    def keys(self) -> FileKeys:
+        from lockgate.adapters.keys.files import FileKeys
+
+        return FileKeys(self.settings.home, os.environ)
+
+    @cached_property
+    def sequencing(self) -> SqlSequencing:
+        from lockgate.adapters.sql.sequencing import SqlSequencing
+
+        return SqlSequencing(self.store)
+
+    def signer(self) -> Signer:
+        """The key that signs checkpoints now. Raises NotFound when there is none, else as FileKeys.load."""
+        found = self.keys.load()
+        if found is None:
+            raise NotFound(f"There is no key at {self.keys.place}.", hint="Start the controller again: it says more.")
+        return found
+
     def deliveries(self) -> SqlDeliveries:
         from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
 
@@ -216,6 +238,27 @@ def prepare(settings: Settings) -> None:
 
 
 def inspect_database(settings: Settings) -> Database:
+def ensure_key(settings: Settings, *, signs: bool) -> None:
+    """See that this machine's key is on the record, and make the first one where there is none (`signs`).
+
+    Raises Conflict when it is not, BadInput or Unavailable when it cannot be read.
+    """
+    from lockgate.usecases import keys
+
+    node = Node(settings, "prepare")
+    try:
+        keys.ensure(node.ports, node.keys, check_signature, signs=signs)
+    finally:
+        node.store.engine.dispose()
+
+
+def check_signature(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the public key made that signature of the message."""
+    from lockgate.adapters.keys import ed25519
+
+    return ed25519.check(key, signature, message)
+
+
     """What the database is, seen without changing it. Raises BadInput or Unavailable when it cannot be looked at."""
     from lockgate.adapters.sql import inspecting
 

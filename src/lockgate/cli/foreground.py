@@ -38,7 +38,7 @@ def server(child: bool, **told: Any) -> None:
     from lockgate.server.main import serve
 
     def first() -> None:
-        _prepare(settings)
+        _prepare(settings, signs=False)
         first_admin.found(settings).tell(settings.home, lambda _event, text: click.echo(text))
 
     # a child's tables and policy are its parent's business
@@ -53,7 +53,7 @@ def controller(child: bool, **told: Any) -> None:
     """Run the controller alone, in the foreground: it advances promotions and validations."""
     settings = _begin(child, **told)
     if not child:
-        _prepare(settings)
+        _prepare(settings, signs=True)
     from lockgate.controller.main import run
 
     run(settings)
@@ -83,7 +83,7 @@ def agent(child: bool, **told: Any) -> None:
 def prepare(**told: Any) -> None:
     """Make the tables, and what else there has to be before a server starts. Its caller reads what it says."""
     settings = options.settings(**told)
-    _prepare(settings)
+    _prepare(settings, signs=True)
     click.echo(first_admin.found(settings).line())
 
 
@@ -99,11 +99,14 @@ def _begin(watched: bool, *, quick: bool = False, **told: Any) -> Settings:
     return settings
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings, *, signs: bool | None = None) -> None:
+    """`signs`: whether what is started signs checkpoints; None for what has no key at all."""
     from lockgate import wiring
     from lockgate.domain.identity import Who
 
     wiring.prepare(settings)
+    if signs is not None:
+        wiring.ensure_key(settings, signs=signs)
     if settings.policy is not None:
         wiring.apply_policy_file(settings, Who(name=settings.user, via="cli"))
 

@@ -16,7 +16,8 @@ def run(settings: Settings) -> None:
     """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
     from lockgate.controller.deliveries import Deliverer
     from lockgate.controller.loop import Controller
-    from lockgate.wiring import Node
+    from lockgate.controller.sequencing import Sequencer
+    from lockgate.wiring import Node, check_signature
 
     stop = threading.Event()
 
@@ -34,4 +35,9 @@ def run(settings: Settings) -> None:
         timeout=timedelta(seconds=settings.webhook_timeout),
         keep=timedelta(days=settings.webhook_log_days),
     )
+    sequencer = Sequencer(node.ports, node.sequencing, node.signer, check_signature)
+    placing = threading.Thread(target=sequencer.run, args=(stop,), name="sequencing", daemon=True)
+    placing.start()
     Controller(node.ports, node.sandbox, deliverer).run(stop)
+    placing.join(timeout=5)
+    sequencer.finish()

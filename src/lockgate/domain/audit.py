@@ -137,23 +137,28 @@ def breaks(entries: Iterable[Linked], heads: Mapping[str, tuple[int, str]]) -> l
 
 
 class ChainWalk:
-    """Checks one chain as its entries come by in the order of their numbers; holds nothing but the last one."""
+    """Checks one chain as its entries come by in the order of their numbers; holds nothing but the last one.
+
+    `told` is what that one's text says, nothing where it cannot be believed.
+    """
 
     def __init__(self, chain: str) -> None:
         self.chain = chain
+        self.told: dict[str, Any] = {}
         self._last = 0
         self._hash = BEGINNING
 
     def take(self, entry: Linked) -> list[Break]:
         """What is wrong with the next entry, and with what should have come before it."""
         number, expected = entry.number, self._last + 1
+        plain, because = reading(entry)
+        self.told = plain
         if number < expected:
             told = f"entry {number} is there twice, or has a number no entry can have"
             return [Break(self.chain, number, told)]
         found = []
         if number > expected:
             found.append(Break(self.chain, expected, f"entry {expected} is missing: the next one is {number}"))
-        plain, because = reading(entry)
         if not because and number == expected and plain.get("previous") != self._hash:
             because = "it does not follow the entry before it: one of the two was replaced"
         if because:

@@ -178,7 +178,7 @@ def proof_texts(proof: Sequence[bytes]) -> tuple[str, ...]:
 
 def proof_bytes(written: Sequence[str]) -> tuple[bytes, ...]:
     """The hashes of `proof_texts`. Raises BadInput for anything that is no hash."""
-    found = tuple(_bytes(each) if isinstance(each, str) else None for each in written)
+    found = tuple(_bytes(each) for each in written)
     if any(each is None or len(each) != HASH_BYTES for each in found):
         raise BadInput("A hash of the proof is not 32 bytes in base64.", hint="The proof was changed or cut.")
     return tuple(each for each in found if each is not None)
@@ -200,8 +200,10 @@ def _base64(told: bytes) -> str:
     return base64.b64encode(told).decode()
 
 
-def _bytes(written: str) -> bytes | None:
-    """What base64 says; None for what nobody writes: other letters, or bits that mean nothing."""
+def _bytes(written: object) -> bytes | None:
+    """What base64 says; None for what nobody writes: no text, other letters, or bits that mean nothing."""
+    if not isinstance(written, str):
+        return None
     try:
         found = base64.b64decode(written, validate=True)
     except (binascii.Error, ValueError):

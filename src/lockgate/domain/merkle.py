@@ -16,15 +16,15 @@ EMPTY = hashlib.sha256().digest()
 
 
 class Place(NamedTuple):
-    """A complete subtree: it covers the leaves from `index << level` on, `1 << level` of them. A leaf has level 0."""
+    """A complete subtree: it covers the leaves from `nth << level` on, `1 << level` of them. A leaf has level 0."""
 
     level: int
-    index: int
+    nth: int
 
     @property
     def number(self) -> int:
         """One number for each place: walking through the tree from left to right it grows. That of a leaf is even."""
-        return ((2 * self.index + 1) << self.level) - 1
+        return ((2 * self.nth + 1) << self.level) - 1
 
     @classmethod
     def of_number(cls, number: int) -> Place:

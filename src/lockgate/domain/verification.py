@@ -188,8 +188,10 @@ class Verification:
             self._fault("the header, line 1, was changed")
             return
         self._origin = origin
-        for each in (*self.keys, *([self.given.checkpoint] if self.given else [])):
-            name = each.name if isinstance(each, PublicKey) else each.origin
+        names = [key.name for key in self.keys]
+        if self.given is not None:
+            names.append(self.given.checkpoint.origin)
+        for name in names:
             if name != origin:
                 raise BadInput(
                     f"The file holds the record {origin!r}, and what you gave is of the record {name!r}.",

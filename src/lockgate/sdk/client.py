@@ -20,6 +20,7 @@ from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.sdk.people import People, Tokens
+from lockgate.sdk.record import Record
 from lockgate.wire import people as users
 from lockgate.wire import requests as ask
 from lockgate.wire import shapes
@@ -266,8 +267,13 @@ class Lockgate:
         return from_json(shapes.AuditList, self._http.get("/audit", model=model, action=action, limit=limit)).entries
 
     def verify_audit(self) -> shapes.AuditCheck:
-        """Check every chain of the record, at the server."""
-        return from_json(shapes.AuditCheck, self._http.get("/audit/verify"))
+        """Check the record at the server: its chains, its tree and every signed checkpoint."""
+        return self.record.verify()
+
+    @property
+    def record(self) -> Record:
+        """What proves the record: checkpoints, the export, proofs, and the keys that sign."""
+        return Record(self._http)
 
     @property
     def history(self) -> History:

@@ -55,6 +55,12 @@ class Tree(Protocol):
     def placed(self, begin: int, end: int) -> Sequence[Placed]:
         """Entries by position, from `begin` up to and without `end`; one that is missing is left out."""
 
+    def leaves(self, begin: int, end: int) -> Sequence[tuple[int, bytes, Linked | None]]:
+        """As `placed`, without the entries' texts: position, leaf, and the entry, None where none is found for it."""
+
+    def inner(self, begin: int, end: int) -> Mapping[Place, bytes]:
+        """The inner nodes whose number (`Place.number`) is from `begin` up to and without `end`."""
+
     def behind(self, chain: str, after: int, limit: int) -> Sequence[Linked]:
         """The chain's entries behind number `after`, in order, whether they have a position or not."""
 

@@ -412,19 +412,29 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditBreak:
-    """Where a chain does not hold, and what is wrong there."""
+    """Where the record does not hold, and what is wrong there. `position` is the entry's in the tree, if it has one."""
 
     chain: str
     number: int
     because: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """How many entries were checked, and every place where a chain does not hold."""
+    """How many entries were checked, and every place where the record does not hold: the first of `count`.
+
+    `placed` of them have a position in the tree, and the first `size` are signed, by `key` at `at`.
+    """
 
     entries: int
     breaks: tuple[AuditBreak, ...] = ()
+    count: int = 0
+    placed: int = 0
+    checkpoints: int = 0
+    size: int = 0
+    key: str = ""
+    at: datetime | None = None
 
     @property
     def holds(self) -> bool:

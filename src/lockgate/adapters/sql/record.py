@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, String, bindparam, cast, exists, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    bindparam,
+    cast,
+    exists,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from lockgate.adapters.sql.dialects import hold_rows_of, is_sqlite
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
 from lockgate.adapters.sql.tables import audit, chains, models
 from lockgate.adapters.sql.webhooks import SqlWebhooks
-from lockgate.domain.audit import FORMAT, SYSTEM, Break, Entry, Linked, breaks, link
+from lockgate.domain.audit import FORMAT, SYSTEM, Break, ChainWalk, Entry, Linked, breaks, link
 from lockgate.usecases.ports import Recorded
 
 _AT_A_TIME = 1_000
@@ -28,6 +42,11 @@ _MOVE = (
 )
 # numbered by the database, and set when the text is removed
 _NOT_WRITTEN = frozenset({audit.c.id, audit.c.pruned_at})
+_IN_CHAINS: Select[Any] = select(
+    *(audit.c.chain, audit.c.number, audit.c.hash, audit.c.text),
+    *(audit.c.at, audit.c.action, audit.c.model, audit.c.version),
+).order_by(audit.c.chain, audit.c.number, audit.c.id)
+_COPIES = frozenset({"at", "action", "model", "version"})
 # An entry and the head that it moves in one statement, for PostgreSQL. A value that bore a column's name would be
 # written to that column of both tables.
 _INSERT_AND_MOVE = (
@@ -112,20 +131,19 @@ class SqlRecord:
         return [recorded_of(row) for row in self._connection.execute(rows)]
 
     def verify(self) -> tuple[int, Sequence[Break]]:
-        """Reads chain by chain, so that what is held in memory is one chain."""
+        """Reads chain by chain, and holds one entry at a time."""
         self.flush()
         heads = {row.chain: (row.number, row.hash) for row in self._connection.execute(select(chains))}
-        rows = self._connection.execution_options(yield_per=_AT_A_TIME).execute(
-            select(audit).order_by(audit.c.chain, audit.c.number, audit.c.id)
-        )
+        rows = self._connection.execution_options(yield_per=_AT_A_TIME).execute(_IN_CHAINS)
         count, found, seen = 0, list(self._lost_chains(heads)), set()
-        for chain, group in groupby(rows, key=lambda row: row.chain):
-            entries = list(group)
+        for chain, entries in groupby(rows, key=itemgetter(0)):
             seen.add(chain)
-            count += len(entries)
-            head = {chain: heads[chain]} if chain in heads else {}
-            found += breaks((_linked(row) for row in entries), head)
-            found += _wrong_copies(entries)
+            walk = ChainWalk(chain)
+            for row in entries:
+                count += 1
+                found += walk.take(_linked(row))
+                found += _wrong_copies(row, walk.told)
+            found += walk.end(heads.get(chain))
         for chain in sorted(heads.keys() - seen):
             found += breaks((), {chain: heads[chain]})
         return count, sorted(found, key=lambda b: (b.chain, b.number))
@@ -171,18 +189,18 @@ def _linked(row: Row[Any]) -> Linked:
     return Linked(row.chain, row.number, row.hash, row.text)
 
 
-def _wrong_copies(rows: Iterable[Row[Any]]) -> Iterator[Break]:
-    """Where the columns an entry is found by say something else than its text."""
-    for row in rows:
-        try:
-            plain = json.loads(row.text)
-            told = {name: plain[name] for name in ("action", "model", "version")} | {
-                "at": datetime.fromisoformat(plain["at"])
-            }
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue  # the text itself is broken, and is told as that
-        for name, value in told.items():
-            copy = row._mapping[name]
-            if copy != value:
-                because = f"its column {name} was changed: it says {copy}, the entry says {value}"
-                yield Break(row.chain, row.number, because)
+def _wrong_copies(row: Row[Any], told: Mapping[str, Any]) -> Iterator[Break]:
+    """Where the columns an entry is found by say something else than its text, as far as that can be read."""
+    if not told.keys() >= _COPIES:
+        return
+    try:
+        at = datetime.fromisoformat(told["at"])
+    except (TypeError, ValueError):
+        return
+    if (row.action, row.model, row.version, row.at) == (told["action"], told["model"], told["version"], at):
+        return
+    for name, value in (*((each, told[each]) for each in ("action", "model", "version")), ("at", at)):
+        copy = row._mapping[name]
+        if copy != value:
+            because = f"its column {name} was changed: it says {copy}, the entry says {value}"
+            yield Break(row.chain, row.number, because)

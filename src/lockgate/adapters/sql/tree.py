@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from lockgate.adapters.sql.tables import audit, chains
 from lockgate.adapters.sql.tree_tables import TREE, checkpoints, leaves, nodes, tree
@@ -24,13 +24,22 @@ _POSITION = (
     .join(audit, audit.c.id == leaves.c.entry)
     .where(audit.c.chain == bindparam("chain_"), audit.c.number == bindparam("number_"))
 )
-_PLACED = (
+_PLACED: Select[Any] = (
     select(leaves.c.position, leaves.c.hash.label("leaf"), *_ENTRY)
     .join(audit, audit.c.id == leaves.c.entry)
     .where(leaves.c.position >= bindparam("begin"), leaves.c.position < bindparam("end"))
     .order_by(leaves.c.position)
 )
-_BEHIND = (
+_BARE: Select[Any] = (
+    select(leaves.c.position, leaves.c.hash, audit.c.chain, audit.c.number, audit.c.hash)
+    .outerjoin(audit, audit.c.id == leaves.c.entry)
+    .where(leaves.c.position >= bindparam("begin"), leaves.c.position < bindparam("end"))
+    .order_by(leaves.c.position)
+)
+_INNER = select(nodes.c.place, nodes.c.hash).where(
+    nodes.c.place >= bindparam("begin"), nodes.c.place < bindparam("end")
+)
+_BEHIND: Select[Any] = (
     select(*_ENTRY)
     .where(audit.c.chain == bindparam("chain_"), audit.c.number > bindparam("after"))
     .order_by(audit.c.number, audit.c.id)
@@ -59,6 +68,17 @@ class SqlTree:
         rows = self._connection.execute(_PLACED, {"begin": begin, "end": end})
         return [Placed(row.position, linked(row), row.leaf) for row in rows]
 
+    def leaves(self, begin: int, end: int) -> Sequence[tuple[int, bytes, Linked | None]]:
+        rows = self._connection.execute(_BARE, {"begin": begin, "end": end})
+        return [
+            (position, leaf, None if chain is None else Linked(chain, number, told, ""))
+            for position, leaf, chain, number, told in rows
+        ]
+
+    def inner(self, begin: int, end: int) -> Mapping[Place, bytes]:
+        rows = self._connection.execute(_INNER, {"begin": begin, "end": end})
+        return {Place.of_number(place): top for place, top in rows}
+
     def behind(self, chain: str, after: int, limit: int) -> Sequence[Linked]:
         rows = self._connection.execute(_BEHIND, {"chain_": chain, "after": after, "most": limit})
         return [linked(row) for row in rows]
@@ -79,7 +99,7 @@ def nodes_at(connection: Connection, places: Iterable[Place]) -> Mapping[Place, 
     """The hashes at these places: leaves lie in one table, inner nodes in the other."""
     wanted = set(places)
     found: dict[Place, bytes] = {}
-    low = [place.index for place in wanted if place.level == 0]
+    low = [place.nth for place in wanted if place.level == 0]
     high = [place.number for place in wanted if place.level]
     if low:
         found |= {Place(0, row.position): row.hash for row in connection.execute(_LEAVES, {"places": low})}

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, drift, evidence, history, moves, people, policies, record, standing, webhooks
+from lockgate.server.api import approvals, drift, evidence, history, moves, people, policies, proving, record, standing, webhooks
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.access_ports import Passwords
@@ -60,6 +60,7 @@ def create_api(
         record.routes(ports),
         policies.routes(ports, parse_policy),
         history.routes(ports),
+        proving.routes(ports),
         webhooks.routes(ports),
         people.routes(ports, passwords),
     ):

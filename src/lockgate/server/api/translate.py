@@ -20,6 +20,7 @@ from lockgate.domain import plans as plan_parts
 from lockgate.usecases import plan as plans
 from lockgate.usecases import status as statuses
 from lockgate.usecases.ports import Recorded, Work
+from lockgate.usecases.verify_record import Checked
 from lockgate.wire import shapes
 
 
@@ -247,9 +248,11 @@ def recorded(of: Recorded) -> shapes.AuditEntry:
     )
 
 
-def checked(entries: int, found: Sequence[audit.Break]) -> shapes.AuditCheck:
+def checked(of: Checked) -> shapes.AuditCheck:
     """What a check of the record found."""
-    return shapes.AuditCheck(entries, tuple(shapes.AuditBreak(b.chain, b.number, b.because) for b in found))
+    breaks = tuple(shapes.AuditBreak(b.chain, b.number, b.because, b.position) for b in of.breaks)
+    key = of.key.id if of.key else ""
+    return shapes.AuditCheck(of.entries, breaks, of.count, of.placed, of.checkpoints, of.size, key, of.at)
 
 
 def _result(of: validation.TestResult) -> shapes.TestResult:

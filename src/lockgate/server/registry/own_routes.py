@@ -49,6 +49,13 @@ OWN_ROUTES = """
     GET     /api/lockgate/v1/users                  people
     GET     /api/lockgate/v1/users/named            own
     POST    /api/lockgate/v1/users                  E people
+    GET     /api/lockgate/v1/audit/checkpoint       record
+    GET     /api/lockgate/v1/audit/consistency      record
+    GET     /api/lockgate/v1/audit/proof            record
+    GET     /api/lockgate/v1/audit/export           record
+    GET     /api/lockgate/v1/audit/keys             record
+    POST    /api/lockgate/v1/audit/keys             E keep
+    POST    /api/lockgate/v1/audit/keys/retire      E keep
     POST    /api/lockgate/v1/users/import           E people
     POST    /api/lockgate/v1/users/grant            E people
     POST    /api/lockgate/v1/users/revoke           E people
