@@ -47,6 +47,71 @@ def retire(model: str, environment: str, url: str | None, user: str | None, as_j
         show.line(f"Retired: {model} is no longer served in {environment}.")
 
 
+@endpoints.group(short_help="Say who may ask an endpoint: create, list and revoke its tokens.")
+def token() -> None:
+    """Say who may ask an endpoint for predictions.
+
+    From its first token on an endpoint takes no request without one. Where other machines reach it, it never does.
+    """
+
+
+_environment = click.option("--environment", required=True, help="staging, production, or one of the policy's.")
+
+
+@token.command(short_help="Make a token; its secret is shown once.")
+@click.argument("model", type=options.MODEL)
+@_environment
+@click.option("--label", default="", help="Who will use it: it is shown in the list.")
+@options.asks
+def create(model: str, environment: str, label: str, url: str | None, user: str | None, as_json: bool) -> None:
+    """Make a token for a model in an environment. Its secret is shown this once, and kept nowhere."""
+    from lockgate.wire.plain import to_json
+
+    made = options.caller(url, user).client().endpoint_tokens.create(model, environment, label)
+    if as_json:
+        outcome.show_json(to_json(made))
+        return
+    show.line(f"Token {made.token.id} lets its bearer ask {model} in {environment}. Its secret, shown this once:")
+    show.line(f"  {made.secret}")
+    show.line(f"Send it as: Authorization: Bearer {made.secret[:4]}…")
+
+
+@token.command("list", short_help="Show the tokens of endpoints, without their secrets.")
+@click.argument("model", type=options.MODEL, required=False)
+@click.option("--environment", help="Of this environment alone.")
+@options.asks
+def list_tokens(model: str | None, environment: str | None, url: str | None, user: str | None, as_json: bool) -> None:
+    """Show the tokens of one model's endpoints, or of all, newest first."""
+    from lockgate.wire.plain import to_json
+
+    found = options.caller(url, user).client().endpoint_tokens.list(model, environment)
+    if as_json:
+        outcome.show_json({"tokens": to_json(found)})
+    elif not found:
+        show.line("There are none. Make one with: lockgate endpoints token create MODEL --environment ENVIRONMENT")
+    else:
+        rows = [
+            (t.id, t.model, t.environment, t.label, show.when(t.created_at), t.created_by, show.when(t.revoked_at))
+            for t in found
+        ]
+        show.table(("token", "model", "environment", "label", "made (UTC)", "by", "revoked (UTC)"), rows)
+
+
+@token.command(short_help="Let a token in no longer.")
+@click.argument("id", metavar="TOKEN")
+@click.option("--reason", default="", help="Why; it goes on the record.")
+@options.asks
+def revoke(id: str, reason: str, url: str | None, user: str | None, as_json: bool) -> None:
+    """Let a token in no longer. Workers know it within a second."""
+    from lockgate.wire.plain import to_json
+
+    gone = options.caller(url, user).client().endpoint_tokens.revoke(id, reason)
+    if as_json:
+        outcome.show_json(to_json(gone))
+    else:
+        show.line(f"Revoked: {gone.id} asks {gone.model} in {gone.environment} no longer.")
+
+
 @click.group(short_help="Show how versions took over an endpoint; abort one.")
 def rollout() -> None:
     """How versions took over an endpoint."""

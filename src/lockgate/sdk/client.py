@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TypeAlias, overload
 
 from lockgate.sdk.credentials import found
+from lockgate.sdk.endpoint_tokens import EndpointTokens
 from lockgate.sdk.errors import BadRequest
 from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
@@ -99,6 +100,11 @@ class Lockgate:
     def endpoints(self) -> tuple[shapes.Endpoint, ...]:
         """What is served, where, by which processes."""
         return from_json(shapes.EndpointList, self._http.get("/endpoints")).endpoints
+
+    @property
+    def endpoint_tokens(self) -> EndpointTokens:
+        """What lets callers ask endpoints for predictions."""
+        return EndpointTokens(self._http)
 
     def drift(self, model: str | None = None) -> tuple[shapes.Difference, ...]:
         """Where MLflow's tables differ from what Lockgate holds, in one model or in all: somebody wrote past it."""

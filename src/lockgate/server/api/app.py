@@ -9,7 +9,20 @@ from starlette.types import ASGIApp
 
 from lockgate import __version__
 from lockgate.domain.policy import Policy
-from lockgate.server.api import approvals, drift, evidence, history, moves, people, policies, proving, record, standing, webhooks
+from lockgate.server.api import (
+    approvals,
+    drift,
+    endpoint_tokens,
+    evidence,
+    history,
+    moves,
+    people,
+    policies,
+    proving,
+    record,
+    standing,
+    webhooks,
+)
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.access_ports import Passwords
@@ -18,7 +31,8 @@ from lockgate.wire.requests import PREFIX
 from lockgate.wire.shapes import Problem
 
 ABOUT = (
-    "Every error has the shape of Problem. The caller's name comes in the header X-Lockgate-User. "
+    "Every error has the shape of Problem. Log in by basic authentication, or by a token as bearer; while the server "
+    "has no users, the header X-Lockgate-User claims a name. "
     "An answer of 202 means that the work goes on: follow it by its id."
 )
 
@@ -53,6 +67,7 @@ def create_api(
     add_faults(app, lambda: ports.ids.new("err"))
     for router in (
         standing.routes(ports, serving_host),
+        endpoint_tokens.routes(ports),
         moves.routes(ports),
         evidence.routes(ports),
         approvals.routes(ports),
