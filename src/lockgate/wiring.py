@@ -103,7 +103,8 @@ class Node:
     def groups(self) -> ProcessGroups:
         from lockgate.adapters.processes.groups import ProcessGroups
 
-        return ProcessGroups(self.settings.home / "run" / "workers")
+        told = self.settings
+        return ProcessGroups(told.home / "run" / "workers", hosts=told.allowed_hosts, origins=told.allowed_origins)
 
     @cached_property
     def passwords(self) -> Argon2Passwords:
@@ -117,7 +118,6 @@ class Node:
 
         return SqlNumbering(self.store)
 
-    @cached_property
     @cached_property
     def keys(self) -> FileKeys:
         from lockgate.adapters.keys.files import FileKeys
@@ -137,6 +137,7 @@ class Node:
             raise NotFound(f"There is no key at {self.keys.place}.", hint="Start the controller again: it says more.")
         return found
 
+    @cached_property
     def deliveries(self) -> SqlDeliveries:
         from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
 
@@ -161,7 +162,7 @@ class Node:
     def ledger(self) -> SqlAgentLedger:
         from lockgate.adapters.sql.ledger import SqlAgentLedger
 
-        return SqlAgentLedger(self.store, agent=socket.gethostname())
+        return SqlAgentLedger(self.store, agent=socket.gethostname(), host=self.settings.host)
 
     def parse_policy(self, text: str | None) -> Policy:
         """The policy a text says, None being the built-in one. Raises BadInput listing every fault."""
@@ -237,7 +238,6 @@ def prepare(settings: Settings) -> None:
         engine.dispose()
 
 
-def inspect_database(settings: Settings) -> Database:
 def ensure_key(settings: Settings, *, signs: bool) -> None:
     """See that this machine's key is on the record, and make the first one where there is none (`signs`).
 
@@ -259,6 +259,7 @@ def check_signature(key: bytes, signature: bytes, message: bytes) -> bool:
     return ed25519.check(key, signature, message)
 
 
+def inspect_database(settings: Settings) -> Database:
     """What the database is, seen without changing it. Raises BadInput or Unavailable when it cannot be looked at."""
     from lockgate.adapters.sql import inspecting
 

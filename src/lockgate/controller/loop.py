@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockgate.controller.deliveries import Deliverer
+    from lockgate.controller.numbering import Numberer
     from lockgate.domain.promotion import Claim
 
 log = structlog.get_logger("lockgate.controller")
@@ -38,10 +39,13 @@ AFTER_TROUBLE_SECONDS = 1.0
 class Controller:
     """Drives open promotions and queued validations through the use cases."""
 
-    def __init__(self, ports: Ports, sandbox: Sandbox, deliverer: Deliverer | None = None) -> None:
+    def __init__(
+        self, ports: Ports, sandbox: Sandbox, deliverer: Deliverer | None = None, numberer: Numberer | None = None
+    ) -> None:
         self._ports = ports
         self._sandbox = sandbox
         self._deliverer = deliverer
+        self._numberer = numberer
         self._troubles = Troubles()
 
     def run(self, stop: threading.Event) -> None:
@@ -53,6 +57,8 @@ class Controller:
         threads.append(threading.Thread(target=Watch(self._ports).run, args=(stop,), name="drift", daemon=True))
         if self._deliverer is not None:
             threads.append(threading.Thread(target=self._deliverer.run, args=(stop,), name="webhooks", daemon=True))
+        if self._numberer is not None:
+            threads.append(threading.Thread(target=self._numberer.run, args=(stop,), name="numbering", daemon=True))
         for thread in threads:
             thread.start()
         stop.wait()

@@ -16,6 +16,7 @@ def run(settings: Settings) -> None:
     """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
     from lockgate.controller.deliveries import Deliverer
     from lockgate.controller.loop import Controller
+    from lockgate.controller.numbering import Numberer
     from lockgate.controller.sequencing import Sequencer
     from lockgate.wiring import Node, check_signature
 
@@ -38,6 +39,6 @@ def run(settings: Settings) -> None:
     sequencer = Sequencer(node.ports, node.sequencing, node.signer, check_signature)
     placing = threading.Thread(target=sequencer.run, args=(stop,), name="sequencing", daemon=True)
     placing.start()
-    Controller(node.ports, node.sandbox, deliverer).run(stop)
+    Controller(node.ports, node.sandbox, deliverer, Numberer(node.ports, node.numbering)).run(stop)
     placing.join(timeout=5)
     sequencer.finish()

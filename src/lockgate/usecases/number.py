@@ -160,7 +160,7 @@ class _Turn:
             return f"No number follows: {number} has a part larger than {LARGEST_PART}."
         behind = self.work.semver.behind(self.ref)
         if behind is not None and behind.number is not None and behind.number <= number:
-            return f"{behind.ref} is {behind.number} already, and {number} would not come before it."
+            return f"{behind.ref} is {behind.number} already, and the number that follows would not come before it."
         return ""
 
     def _tell(self, row: Numbered, was: Numbered | None, changes: tuple[Change, ...]) -> None:

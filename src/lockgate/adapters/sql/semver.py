@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lockgate.adapters.sql.dialects import insert_if_new, is_sqlite
@@ -120,7 +120,7 @@ def _numbered(model: str, row: Row[Any]) -> Numbered:
     )
 
 
-def _number(row: Row[Any]) -> SemanticVersion:
+def _number(row: Any) -> SemanticVersion:
     return SemanticVersion(row.major, row.minor, row.patch)
 
 
@@ -131,8 +131,8 @@ def _put(build: Any) -> Any:
 
 
 # made once: making a statement takes longer than running it
-_OF = bindparam("of")
-_NUMBER = bindparam("number")
+_OF: BindParameter[int] = bindparam("of")
+_NUMBER: BindParameter[int] = bindparam("number")
 _PUT = {True: _put(sqlite.insert), False: _put(postgresql.insert)}
 _ONE = select(semver).where(semver.c.model_id == _OF, semver.c.version == _NUMBER)
 _SAME = and_(versions.c.model_id == semver.c.model_id, versions.c.version == semver.c.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BindParameter, bindparam, select, update
 
 from lockgate.adapters.sql.dialects import skipping_held
 from lockgate.adapters.sql.semver_tables import BACKLOG
@@ -40,7 +40,7 @@ class SqlNumbering:
 
 
 # made once: making a statement takes longer than running it
-_OF = bindparam("of")
+_OF: BindParameter[int] = bindparam("of")
 _NEXT = (
     select(versions.c.model_id, versions.c.semver_due).where(TO_BE_NUMBERED).order_by(versions.c.semver_due).limit(1)
 )

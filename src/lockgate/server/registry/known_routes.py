@@ -370,6 +370,7 @@ _ACTS = {
     "write": Act.WRITE,
     "ask": Act.ASK,
     "check": Act.REPORT_CHECK,
+    "number": Act.NUMBER,
     "decide": Act.DECIDE,
     "glass": Act.BREAK_GLASS,
     "operate": Act.OPERATE,
