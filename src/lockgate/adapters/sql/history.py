@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -73,10 +74,11 @@ class SqlHistory:
     def last_move(self, chain: str, at: datetime, versions: Collection[int], stage: Stage) -> int | None:
         here = (audit.c.chain == chain, audit.c.action == "version:transitioned", audit.c.at <= at)
         rows = select(audit).where(*here, audit.c.version.in_(sorted(versions))).order_by(audit.c.number.desc())
-        for entry in self._stream(rows):
-            if entry.plain.get("after", entry.plain.get("to")) == stage.value:
-                version = entry.plain["version"]
-                return version if isinstance(version, int) else None
+        with closing(self._stream(rows)) as entries:
+            for entry in entries:
+                if entry.plain.get("after", entry.plain.get("to")) == stage.value:
+                    version = entry.plain["version"]
+                    return version if isinstance(version, int) else None
         return None
 
     def promotion(self, id: str) -> tuple[Promotion, PastModel] | None:
@@ -150,9 +152,10 @@ class SqlHistory:
         here = models.c.workspace == self._names.workspace
         return select(literal(chain_of("")).concat(cast(models.c.id, String))).where(here)
 
-    def _stream(self, rows: Select[Any]) -> Iterator[Recorded]:
-        found = self._connection.execute(rows.execution_options(yield_per=_AT_A_TIME))
-        return (recorded_of(row) for row in found)
+    def _stream(self, rows: Select[Any]) -> Generator[Recorded, None, None]:
+        with self._connection.execute(rows.execution_options(yield_per=_AT_A_TIME)) as found:
+            for row in found:
+                yield recorded_of(row)
 
 
 def _stay(row: Row[Any]) -> Stay:
