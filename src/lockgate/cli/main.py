@@ -9,6 +9,7 @@ import click
 from lockgate import __version__
 from lockgate.cli import outcome
 from lockgate.cli.audit import audit
+from lockgate.cli.check import check
 from lockgate.cli.consent import approvals, approve, reject, request
 from lockgate.cli.demo import demo
 from lockgate.cli.doctor import doctor
@@ -19,6 +20,7 @@ from lockgate.cli.foreground import agent, controller, prepare, server
 from lockgate.cli.import_users import import_
 from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
+from lockgate.cli.semver import semver
 from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
 from lockgate.cli.tokens import tokens
@@ -29,8 +31,8 @@ from lockgate.cli.webhooks import webhooks
 
 SECTIONS = {
     "Run it": (up, down, init, demo),
-    "See where things stand": (status, plan, approvals, endpoints, rollout, drift, audit, policy, webhooks),
-    "Move a version": (validate, request, approve, reject, promote, rollback),
+    "See where things stand": (status, plan, approvals, endpoints, rollout, semver, drift, audit, policy, webhooks),
+    "Move a version": (validate, check, request, approve, reject, promote, rollback),
     "Say who may do what": (users, tokens, whoami),
     "Come and go": (doctor, uninstall),
     "Run one process alone": (server, controller, agent),

@@ -9,11 +9,12 @@ lockgate.promote("fraud@7", "staging", wait=120)
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TypeAlias, overload
+from typing import overload
 
+from lockgate.sdk.approvals import BreakGlass, Delegations, Proposals
+from lockgate.sdk.checks import Checks
 from lockgate.sdk.credentials import found
 from lockgate.sdk.endpoint_tokens import EndpointTokens
 from lockgate.sdk.errors import BadRequest
@@ -21,7 +22,11 @@ from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.sdk.people import People, Tokens
+from lockgate.sdk.policies import Policies
 from lockgate.sdk.record import Record
+from lockgate.sdk.semver import SemanticVersions
+from lockgate.sdk.written import Version, read_version, segment
+from lockgate.wire import approvals as approving
 from lockgate.wire import people as users
 from lockgate.wire import requests as ask
 from lockgate.wire import shapes
@@ -29,12 +34,6 @@ from lockgate.wire import webhooks as hooks
 from lockgate.wire.plain import from_json, to_json
 
 DEFAULT_URL = "http://127.0.0.1:5000"
-
-Version: TypeAlias = str | tuple[str, int]
-"""One version of one model: `"fraud@7"` or `("fraud", 7)`."""
-
-# the last @ or / counts: MLflow allows an @ in a model's name
-_WRITTEN = re.compile(r"(?P<model>[^/:]+)[@/](?P<version>[0-9]{1,10})", re.DOTALL)
 
 
 class Lockgate:
@@ -91,10 +90,15 @@ class Lockgate:
         answer = self._http.get("/status", model=model)
         return from_json(shapes.Overview, answer) if model is None else from_json(shapes.ModelStatus, answer)
 
-    def plan(self, version: Version, to: str = "Production", *, archive_existing: bool = True) -> shapes.Plan:
-        """What a promotion would do now, judged on the evidence of this moment. Changes nothing."""
-        model, number = _read_version(version)
-        body = ask.PlanAsk(model, number, to, archive_existing=archive_existing)
+    def plan(
+        self, version: Version, to: str = "Production", *, archive_existing: bool = True, keep: bool = False
+    ) -> shapes.Plan:
+        """What a promotion would do now, judged on the evidence of this moment. Moves nothing.
+
+        With `keep` the server keeps what the plan is made of, and can say later what changed.
+        """
+        model, number = read_version(version)
+        body = ask.PlanAsk(model, number, to, archive_existing=archive_existing, keep=keep)
         return from_json(shapes.Plan, self._http.post("/plan", to_json(body)))
 
     def endpoints(self) -> tuple[shapes.Endpoint, ...]:
@@ -132,6 +136,8 @@ class Lockgate:
         reason: str = "",
         archive_existing: bool = True,
         wait: float | None = None,
+        plan: str = "",
+        replace: int | None = None,
     ) -> shapes.Promotion:
         """Move a version to a stage, and see it done where `wait` (seconds) is given.
 
@@ -139,9 +145,13 @@ class Lockgate:
         approvals and for time where the policy asks for them. Joins the promotion that is under way for the same
         version and stage. Raises Refused with the gates, Waiting when it is not over after `wait`, Failed when it was
         tried and did not work, Conflict when something else is in its way or it was cancelled.
+
+        With `plan` (a digest) nothing else than that plan is carried out: Conflict says what changed. `replace` is the
+        number of the one version that leaves the stage; then no other is archived.
         """
-        model, number = _read_version(version)
-        body = ask.PromotionAsk(model, number, to, reason=reason, archive_existing=archive_existing)
+        model, number = read_version(version)
+        kept = archive_existing and replace is None
+        body = ask.PromotionAsk(model, number, to, reason, archive_existing=kept, plan=plan, replace=replace)
         return self._follow(from_json(shapes.Promotion, self._http.post("/promotions", to_json(body))), wait)
 
     def rollback(
@@ -188,7 +198,7 @@ class Lockgate:
 
         With `wait` (seconds) it returns when the run is over, passed or not, and raises Waiting when it is not by then.
         """
-        body = ask.ValidationAsk(*_read_version(version))
+        body = ask.ValidationAsk(*read_version(version))
         opened = from_json(shapes.Validation, self._http.post("/validations", to_json(body)))
         if wait is None:
             return opened
@@ -202,28 +212,78 @@ class Lockgate:
         """The validations of one model, newest first."""
         return from_json(shapes.ValidationList, self._http.get("/validations", model=model)).validations
 
+    @property
+    def checks(self) -> Checks:
+        """Results that systems outside report about versions."""
+        return Checks(self._http)
+
+    @property
+    def semver(self) -> SemanticVersions:
+        """The semantic versions of a model's versions."""
+        return SemanticVersions(self._http)
+
     # --- approvals ------------------------------------------------------------------------------------------------
 
     def request(self, version: Version, reason: str, to: str = "Production") -> shapes.ApprovalRequest:
         """Ask for a yes to moving a version into a stage."""
-        model, number = _read_version(version)
+        model, number = read_version(version)
         return self._approval("/approvals", ask.ApprovalAsk(model, number, reason, to))
 
-    def approve(self, version: Version, comment: str = "", to: str = "Production") -> shapes.ApprovalRequest:
-        """Say yes. Raises Forbidden for one's own request, NotFound without one, Conflict when it is not pending."""
-        model, number = _read_version(version)
-        body = ask.DecisionAsk(model, number, approved=True, comment=comment, to=to)
+    def approve(
+        self, version: Version, comment: str = "", to: str = "Production", *, plan: str = ""
+    ) -> shapes.ApprovalRequest:
+        """Say yes; with `plan` (a digest) only to that very plan.
+
+        Raises Forbidden for one's own request and without the role, NotFound without a request, Conflict when it is not
+        pending or the plan is stale.
+        """
+        model, number = read_version(version)
+        body = ask.DecisionAsk(model, number, approved=True, comment=comment, to=to, plan=plan)
         return self._approval("/approvals/decision", body)
 
-    def reject(self, version: Version, reason: str, to: str = "Production") -> shapes.ApprovalRequest:
-        """Say no, and why. Raises as approve does."""
-        model, number = _read_version(version)
-        body = ask.DecisionAsk(model, number, approved=False, comment=reason, to=to)
+    def reject(
+        self, version: Version, reason: str, to: str = "Production", *, archive: bool = False
+    ) -> shapes.ApprovalRequest:
+        """Say no, and why; with `archive` the version is archived too. Raises as approve does."""
+        model, number = read_version(version)
+        body = ask.DecisionAsk(model, number, approved=False, comment=reason, to=to, archive=archive)
         return self._approval("/approvals/decision", body)
 
-    def approvals(self) -> tuple[shapes.ApprovalRequest, ...]:
-        """The requests nobody has answered yet, oldest first."""
-        return from_json(shapes.ApprovalList, self._http.get("/approvals")).approvals
+    def withdraw(
+        self, version: Version, reason: str, to: str = "Production", *, approval: bool = False
+    ) -> shapes.ApprovalRequest:
+        """Take back one's own request, or one's own yes. Raises Forbidden for another's, Conflict once it was moved."""
+        model, number = read_version(version)
+        body = approving.WithdrawAsk(model, number, reason, to, approval=approval)
+        return from_json(shapes.ApprovalRequest, self._http.post("/approvals/withdraw", to_json(body)))
+
+    def approvals(self, limit: int = 100, after: str = "") -> tuple[shapes.ApprovalRequest, ...]:
+        """The requests nobody has answered yet, oldest first; `after` is the id of the last one that was seen."""
+        answer = self._http.get("/approvals", limit=limit, after=after or None)
+        return from_json(shapes.ApprovalList, answer).approvals
+
+    def approval(self, id: str) -> approving.ApprovalView:
+        """One request with all that an approver looks at. Raises NotFound."""
+        return from_json(approving.ApprovalView, self._http.get(f"/approvals/{_segment(id)}"))
+
+    def kept_plan(self, digest: str) -> approving.KeptPlan:
+        """The parts of a plan that was kept, by its digest or its first 12 digits. Raises NotFound."""
+        return from_json(approving.KeptPlan, self._http.get(f"/plans/{segment(digest)}"))
+
+    @property
+    def delegations(self) -> Delegations:
+        """Who may answer in whose place, and until when."""
+        return Delegations(self._http)
+
+    @property
+    def break_glass(self) -> BreakGlass:
+        """Setting the gates aside in an emergency, by two people."""
+        return BreakGlass(self._http)
+
+    @property
+    def proposals(self) -> Proposals:
+        """Policies that wait for a second administrator."""
+        return Proposals(self._http)
 
     # --- users ----------------------------------------------------------------------------------------------------
 
@@ -263,6 +323,11 @@ class Lockgate:
     def unsubscribe(self, webhook: str, events: Iterable[str] = ()) -> hooks.Webhook:
         """Take such actions away again as they were given, all of them when none is named."""
         return self._heard(webhook, "unsubscribe", events)
+
+    @property
+    def policies(self) -> Policies:
+        """What each gate asks of a version, the past under another policy, and applying one."""
+        return Policies(self._http)
 
     # --- record and policy ----------------------------------------------------------------------------------------
 
@@ -312,16 +377,6 @@ class Lockgate:
 def _default_url() -> str:
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     return os.environ.get("LOCKGATE_URL") or (tracking if tracking.startswith(("http://", "https://")) else DEFAULT_URL)
-
-
-def _read_version(version: object) -> tuple[str, int]:
-    if isinstance(version, str):
-        found = _WRITTEN.fullmatch(version.removeprefix("models:/"))
-        if found:
-            return found["model"], int(found["version"])
-    elif isinstance(version, tuple) and [type(part) for part in version] == [str, int]:
-        return version
-    raise BadRequest(f"{version!r} does not name a model version.", hint='Write it as "fraud@7" or ("fraud", 7).')
 
 
 def _segment(id: str) -> str:

@@ -11,6 +11,8 @@ from lockgate import __version__
 from lockgate.domain.policy import Policy
 from lockgate.server.api import (
     approvals,
+    break_glass,
+    checks,
     drift,
     endpoint_tokens,
     evidence,
@@ -18,8 +20,10 @@ from lockgate.server.api import (
     moves,
     people,
     policies,
+    proposals,
     proving,
     record,
+    semver,
     standing,
     webhooks,
 )
@@ -70,7 +74,11 @@ def create_api(
         endpoint_tokens.routes(ports),
         moves.routes(ports),
         evidence.routes(ports),
+        checks.routes(ports),
+        semver.routes(ports),
         approvals.routes(ports),
+        break_glass.routes(ports),
+        proposals.routes(ports, parse_policy),
         drift.routes(ports),
         record.routes(ports),
         policies.routes(ports, parse_policy),
