@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli import options, outcome, show
+from lockgate.cli import options, outcome, plan_file, show
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 
@@ -21,16 +22,28 @@ VALIDATION_WAIT = "10m"
 @click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
 @click.option("--to", type=options.GATED_STAGE, default="production", show_default=True, help="Into which stage.")
 @click.option("--keep-existing", is_flag=True, help="Leave the versions that are in the stage now where they are.")
+@click.option(
+    "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to a file too."
+)
 @options.asks
-def plan(version: VersionRef, to: Stage, keep_existing: bool, url: str | None, user: str | None, as_json: bool) -> None:
-    """Judge every gate on the evidence of this moment and show what a promotion would do. Changes nothing.
+def plan(
+    version: VersionRef, to: Stage, keep_existing: bool, output: Path | None,
+    url: str | None, user: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Judge every gate on the evidence of this moment and show what a promotion would do. Moves nothing.
+
+    With --output the plan is written to a file, by which others approve and carry out this plan and no other:
+    lockgate approve --plan FILE, lockgate promote --plan FILE.
 
     Exits 0 when it would go through, 1 when a gate fails, 8 when one waits.
     """
     from lockgate.wire.plain import to_json
 
     client = options.caller(url, user).client()
-    found = client.plan((version.model, version.version), to.value, archive_existing=not keep_existing)
+    asked = (version.model, version.version)
+    found = client.plan(asked, to.value, archive_existing=not keep_existing, keep=output is not None)
+    if output is not None:
+        plan_file.write(output, found)
     if as_json:
         outcome.show_json(to_json(found))
     else:
@@ -50,7 +63,13 @@ def _tell_plan(found: Plan) -> None:
     show.line(f"  artifacts  {show.short(found.artifacts)}")
     show.line(f"  serves     {_serving(found)}")
     leaving = ", ".join(f"version {number}" for number in found.leavers) or "nobody"
+    show.line(f"  enters     version {found.version}")
     show.line(f"  leaves     {leaving}")
+    if found.release is not None:
+        workers = show.counted(found.release.workers, "worker")
+        show.line(
+            f"  release    engine {found.release.engine}, {workers}, {found.release.timeout_seconds:g} s a request"
+        )
     show.line(f"  plan       {show.short(found.digest)} (what an approval signs)")
     if found.verdict.gates:
         show.line("")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import replace as changed
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from lockgate.cli import follow, options, outcome, show
+from lockgate.cli import follow, options, outcome, plan_file, show
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 
@@ -43,29 +43,37 @@ _WAIT = options.Written("[DURATION]", _read_wait)
 
 
 @click.command(cls=_Waits, short_help="Move a version to Staging or Production.")
-@click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
-@click.option(
-    "--to", type=options.STAGE, required=True, help="Where to: staging or production; archived or none to take it out."
-)
+@click.argument("version", type=options.VERSION, metavar="[MODEL@VERSION]", required=False)
+@click.option("--to", type=options.STAGE, help="Where to: staging or production; archived or none to take it out.")
 @click.option("--reason", default="", help="Why; it goes on the record.")
 @click.option("--wait", type=_WAIT, help="See it through to its end, for at most DURATION (5m, 24h) if one is given.")
 @click.option("--keep-existing", is_flag=True, help="Leave the versions that are in the stage now where they are.")
+@click.option(
+    "--replace", type=click.IntRange(min=1), metavar="VERSION", help="The version that leaves the stage; no other does."
+)
+@click.option(
+    "--plan", "plan", metavar="FILE|DIGEST", help="Carry out this plan and no other: it says the version and the stage."
+)
 @options.asks
 def promote(
-    version: VersionRef, to: Stage, reason: str, wait: timedelta | str | None, keep_existing: bool,
-    url: str | None, user: str | None, as_json: bool,
+    version: VersionRef | None, to: Stage | None, reason: str, wait: timedelta | str | None, keep_existing: bool,
+    replace: int | None, plan: str | None, url: str | None, user: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Move a version to Staging or Production, as soon as every gate holds.
 
     Validations that are missing are run. Without --wait it watches for half a minute at most, and exits 8 when the move
     waits for an approval or for time by then: it goes on at the server. Taking a version out of its stage
-    (--to archived) is never gated.
+    (--to archived) is never gated. With --plan it is refused, saying what changed, once the plan is another.
     """
     client = options.caller(url, user).client()
-    opened = client_promote(client, version, to, reason, archive_existing=not keep_existing)
+    told = plan_file.bound(client, version, to, plan)
+    opened = client.promote(
+        (told.ref.model, told.ref.version), told.stage.value,
+        reason=reason, archive_existing=not keep_existing, plan=told.digest, replace=replace,
+    )  # fmt: skip
     limit = follow.SHORT_WAIT if wait is None else None if isinstance(wait, str) else wait.total_seconds()
     ended = follow.to_its_end(client, opened, limit, quiet=as_json, patient=wait is not None)
-    _finish(client, ended, as_json=as_json)
+    finish(client, ended, as_json=as_json)
 
 
 @click.command(cls=_Waits, short_help="Go back to the last known good release.")
@@ -86,15 +94,11 @@ def rollback(
     client = options.caller(url, user).client()
     opened = client.rollback(model, reason, to=to, environment=environment)
     limit = follow.SHORT_WAIT if wait is None else None if isinstance(wait, str) else wait.total_seconds()
-    _finish(client, follow.to_its_end(client, opened, limit, quiet=as_json, patient=True), as_json=as_json)
+    finish(client, follow.to_its_end(client, opened, limit, quiet=as_json, patient=True), as_json=as_json)
 
 
-def client_promote(client: Lockgate, ref: VersionRef, to: Stage, reason: str, *, archive_existing: bool) -> Promotion:
-    """Open or join the promotion; raises what it ended as when it is over at once and not done."""
-    return client.promote((ref.model, ref.version), to.value, reason=reason, archive_existing=archive_existing)
-
-
-def _finish(client: Lockgate, promotion: Promotion, *, as_json: bool) -> None:
+def finish(client: Lockgate, promotion: Promotion, *, as_json: bool) -> None:
+    """Say how it ended, or that it goes on (exit 8). Raises what it ended as when it is over and not done."""
     from lockgate.sdk.outcome import outcome_of
     from lockgate.wire.plain import to_json
 
@@ -126,10 +130,14 @@ def _tell_done(promotion: Promotion, endpoints: Sequence[Endpoint]) -> None:
     verdict = promotion.verdict
     if verdict is None or verdict.would_be == "holds" or promotion.kind == "rollback":
         return
+    if promotion.kind == "break-glass":
+        show.line(f"\n{show.counted(len(verdict.open), 'gate')} did not hold, and the broken glass set them aside:")
+        show.gates(changed(gate, next="") for gate in verdict.open)
+        return
     show.line("")
     show.line(f"{show.counted(len(verdict.open), 'gate')} did not hold, and the policy's level does not enforce them:")
     # without their next commands: those led to the move that is made
-    show.gates(replace(gate, next="") for gate in verdict.open)
+    show.gates(changed(gate, next="") for gate in verdict.open)
 
 
 def _outcome(promotion: Promotion, endpoints: Sequence[Endpoint]) -> str:
