@@ -26,13 +26,13 @@ _HINT = "It was written by a later release, or changed after it was written."
 
 def as_plain(value: object) -> dict[str, Plain]:
     """A dataclass as a map without floats: they are written as text, moments in UTC to the microsecond."""
-    return cast("dict[str, Plain]", _form(type(value))[0](value))
+    return cast("dict[str, Plain]", _form(cast("Any", type(value)))[0](value))
 
 
 def from_plain(kind: type[T], plain: object) -> T:
     """The value that `as_plain` wrote. Raises BadInput for what it would never write, and for fields it has not."""
     try:
-        return cast("T", _form(kind)[1](plain))
+        return cast("T", _form(cast("Any", kind))[1](plain))
     except (TypeError, ValueError, KeyError) as error:
         raise BadInput(f"That is no {kind.__name__}: {error}.", hint=_HINT) from None
 

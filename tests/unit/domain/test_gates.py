@@ -182,7 +182,7 @@ class TestMetrics:
 
     def test_a_claim_is_no_measurement(self) -> None:
         rules = replace(RULES, metrics={"accuracy": Threshold(0.9, Grade.MEASURED)})
-        measured = replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "validation", Grade.MEASURED)})
+        measured = replace(EVIDENCE, metrics={"accuracy": Metric(0.93, "validation", Grade.MEASURED, NOW, PINNED)})
 
         assert gate("min_accuracy", EVIDENCE, rules).standing is FAILS
         assert "claimed by a client" in gate("min_accuracy", EVIDENCE, rules).because

@@ -91,7 +91,7 @@ stages:
   Production:
     requires:
       min_r2: {at_least: 0.5, grade: measured, level: enforce}
-      approval_required: {approvals: 2, roles: [lead], not_the_requester: false, level: warn}
+      approval_required: {approvals: 2, roles: [approver], not_the_requester: false, level: warn}
       require_signature: true
 governance: {max_production_versions: 2, evict: oldest}
 """
@@ -99,7 +99,7 @@ governance: {max_production_versions: 2, evict: oldest}
 
     assert (rows["min_r2"].requirement, rows["min_r2"].level) == (">= 0.5 (measured)", Level.ENFORCE)
     assert (rows["approval_required"].requirement, rows["approval_required"].level) == (
-        "2 approvals from lead",
+        "2 approvals from approver",
         Level.WARN,
     )
     assert (rows["require_signature"].requirement, rows["require_signature"].level) == ("a signature", Level.OBSERVE)

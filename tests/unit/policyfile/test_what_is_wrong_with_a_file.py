@@ -60,7 +60,6 @@ level: enforced
     [
         ("previous_stag: Staging", "Did you mean previous_stage?"),
         ("required_tag: [team]", "Did you mean required_tags?"),
-        ("rules: [{name: a, cel: 'true'}]", "Custom rules are not in this release: remove the key rules."),
         ("max_production_versions: 1", "It belongs under governance."),
         ("min_staging_duration_hours: 1", "Under a stage it is called staging_duration_hours."),
         ("min_acuracy: 0.9", "Did you mean min_accuracy?"),
@@ -74,7 +73,7 @@ level: enforced
         ("min_loss: ~", "found nothing, expected a number."),
         ("min_loss: [1]", "found a list, expected a number."),
         ("min_loss: {}", "found no at_least"),
-        ("min_loss: {at_least: 1, grade: gold}", "expected claimed or measured."),
+        ("min_loss: {at_least: 1, grade: gold}", "expected claimed, attested or measured."),
         ("min_loss: {at_least: 1, atleast: 1}", "Did you mean at_least?"),
         ("min_: 1", "min_ and the name of a metric"),
         ("validation_tests: [smoke_test]", "schema_test, inference_test, latency_test, load_test or integration_test"),

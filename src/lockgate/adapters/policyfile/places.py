@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import yaml
@@ -55,6 +55,10 @@ class Place:
     def written(self) -> str:
         """A plain value as it stands in the file, empty for lists and mappings."""
         return str(self.node.value) if isinstance(self.node, yaml.ScalarNode) else ""
+
+    def on(self, line: int) -> Place:
+        """The same value, with its problems noted on another of its lines."""
+        return replace(self, line=min(line, self.node.end_mark.line + 1))
 
     def wrong(self, expected: str, hint: str = "") -> None:
         """Note that what stands here is not what was expected."""

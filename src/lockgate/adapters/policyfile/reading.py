@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
 
+from lockgate.adapters.policyfile.changes import StageChange
 from lockgate.adapters.policyfile.document import compose
+from lockgate.adapters.policyfile.outside import CheckRule
 from lockgate.adapters.policyfile.places import Place
 from lockgate.adapters.policyfile.problems import PolicyFileError
+from lockgate.adapters.policyfile.small import read_level
 from lockgate.adapters.policyfile.stagerules import (
     GOVERNANCE,
     REQUIREMENTS,
     Governance,
-    StageChange,
     read_governance,
-    read_level,
     read_stages,
 )
 from lockgate.domain.policy import EndpointRule, Environment, Policy, StageRules, ValidationRule
@@ -45,7 +47,6 @@ _SHORTEST, _LONGEST_LIMIT = timedelta(seconds=1), timedelta(hours=1)
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9\-]{0,62}")
 
 _HINTS = {
-    "rules": "Custom rules are not in this release: remove the key rules.",
     "staging": "It belongs below stages.",
     "Staging": "It belongs below stages.",
     "production": "It belongs below stages.",
@@ -55,15 +56,22 @@ _HINTS = {
 }
 
 
-def parse_policy(text: str | None, *, ports: Mapping[str, int] | None = None, name: str = NAME) -> Policy:
+def parse_policy(
+    text: str | None,
+    *,
+    ports: Mapping[str, int] | None = None,
+    name: str = NAME,
+    check_rule: CheckRule | None = None,
+) -> Policy:
     """The policy that `text` states; None is the built-in one, judged at level observe.
 
-    `ports` are the environments' ports where the text names none. `name` is how errors call the file.
+    `ports` are the environments' ports where the text names none. `name` is how errors call the file. `check_rule` says
+    what is wrong with a custom rule's expression; without it expressions are taken as they are.
     Raises PolicyFileError with every problem of the file.
     """
     stated = builtin_text() if text is None else text
     root = Place.root(compose(stated, name))
-    policy = _policy(root, digest_of(stated), {**DEFAULT_PORTS, **(ports or {})})
+    policy = _policy(root, digest_of(stated), {**DEFAULT_PORTS, **(ports or {})}, check_rule)
     if root.problems:
         # what is wrong with a stage is found again with every model that builds on it
         raise PolicyFileError(name, list(dict.fromkeys(root.problems)))
@@ -85,7 +93,7 @@ def starter_text() -> str:
     return resources.files(__package__).joinpath("starter.yaml").read_text(encoding="utf-8")
 
 
-def _policy(root: Place, digest: str, ports: Mapping[str, int]) -> Policy:
+def _policy(root: Place, digest: str, ports: Mapping[str, int], check: CheckRule | None) -> Policy:
     children = root.known(_KEYS, _HINTS)
     fields: dict[str, Any] = {}
     for key, read in _READERS.items():
@@ -95,10 +103,10 @@ def _policy(root: Place, digest: str, ports: Mapping[str, int]) -> Policy:
                 fields[key] = value
     level = read_level(children["level"]) if "level" in children else None
     environments = children.get("environments")
-    changes = read_stages(children["stages"]) if "stages" in children else {}
+    changes = read_stages(children["stages"], check=check) if "stages" in children else {}
     governance = read_governance(children["governance"]) if "governance" in children else Governance()
     stages = _stages(changes, governance)
-    models = _models(children["models"], changes, governance) if "models" in children else ()
+    models = _models(children["models"], changes, governance, check) if "models" in children else ()
     return Policy(
         digest=digest,
         level=level or Level.ENFORCE,
@@ -124,13 +132,15 @@ def _stages(
             if change := layer.get(stage):
                 rules = change.on(rules)
         found[stage] = governance.on(rules) if stage is Stage.PRODUCTION else rules
+        _refuse_two_rules_of_one_name(found[stage], stage, (*over, changes))
     _refuse_one_alias_for_two(found, (*over, changes))
     return found
 
 
 @cache
 def _builtin_changes() -> dict[Stage, StageChange]:
-    return read_stages(Place.root(compose(builtin_text(), NAME)).children()["stages"])
+    root = replace(Place.root(compose(builtin_text(), NAME)), path="the built-in policy")
+    return read_stages(root.children()["stages"])
 
 
 def _refuse_one_alias_for_two(
@@ -148,14 +158,25 @@ def _refuse_one_alias_for_two(
     named[0].place.refuse(f"the alias '{alias}' for Staging and for Production", "another alias for each stage")
 
 
+def _refuse_two_rules_of_one_name(
+    rules: StageRules, stage: Stage, layers: tuple[Mapping[Stage, StageChange], ...]
+) -> None:
+    """A rule in a branch and another one beside it, say: their results are known by name."""
+    seen: dict[str, str] = {}
+    for rule in (rule for each in rules.everywhere for rule in each.custom):
+        if seen.setdefault(rule.name, rule.cel) != rule.cel:
+            place = next(layer[stage].place for layer in layers if stage in layer)
+            place.refuse(f"two rules with the name '{rule.name}'", "another name for each rule")
+
+
 def _models(
-    place: Place, changes: Mapping[Stage, StageChange], governance: Governance
+    place: Place, changes: Mapping[Stage, StageChange], governance: Governance, check: CheckRule | None
 ) -> tuple[tuple[str, Mapping[Stage, StageRules]], ...]:
     found = []
     for pattern, child in place.children("a mapping of model names or patterns").items():
         children = child.known(("stages", "level"))
         level = read_level(children["level"]) if "level" in children else None
-        own = read_stages(children["stages"], override=True) if "stages" in children else {}
+        own = read_stages(children["stages"], override=True, check=check) if "stages" in children else {}
         layers = [own]
         if level is not None:
             # below the model's own stages, which may each say another level

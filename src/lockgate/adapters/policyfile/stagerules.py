@@ -12,93 +12,108 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from lockgate.adapters.policyfile.places import Place, near_miss
-from lockgate.domain.grades import Grade
-from lockgate.domain.policy import ApprovalRule, StageRules, Threshold
+import yaml
+
+from lockgate.adapters.policyfile import bounds, outside
+from lockgate.adapters.policyfile.changes import GROUPS, StageChange, group_key, origin
+from lockgate.adapters.policyfile.outside import CheckRule, in_order
+from lockgate.adapters.policyfile.places import Place
+from lockgate.adapters.policyfile.small import read_level
+from lockgate.domain.durations import spoken
+from lockgate.domain.policy import ApprovalRule, Combined, Group, Origin, StageRules
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import KINDS, SUITE
-from lockgate.domain.verdict import Level
 
-LEVELS = tuple(level.value for level in Level)
 LONGEST = timedelta(days=366)
-MOST_APPROVALS, MOST_VERSIONS = 10, 1000
+MOST_VERSIONS, MOST_BRANCHES = 1000, 20
 
-REQUIREMENTS = (
+# what may stand in a branch of a group: what people decide is asked of a move as a whole
+IN_BRANCHES = (
     "min_<metric>",
+    "max_<metric>",
+    "champion",
     "previous_stage",
     "required_tags",
     "validation_tests",
     "require_signature",
+    "checks",
+    "rules",
+    "all_of",
+    "any_of",
     "staging_duration_hours",
-    "approval_required",
 )
+REQUIREMENTS = (*IN_BRANCHES, "champion_stage", "approval_required")
 GOVERNANCE = ("max_production_versions", "min_staging_duration_hours", "required_approval", "required_tests", "evict")
 
 # what these are called elsewhere in the file, or in somebody's memory
 _ELSEWHERE = {
-    "rules": "Custom rules are not in this release: remove the key rules.",
     "max_production_versions": "It belongs under governance.",
     "min_staging_duration_hours": "Under a stage it is called staging_duration_hours.",
     "required_approval": "Under a stage it is called approval_required.",
     "required_tests": "Under a stage it is called validation_tests.",
     "evict": "It belongs under governance.",
+    "max_age": "It belongs to one requirement, such as min_accuracy: {at_least: 0.9, max_age: 30d}.",
+    "max_endpoints": "It belongs at the top of the file, beside stages.",
 }
 _IN_GOVERNANCE = {
     "staging_duration_hours": "Under governance it is called min_staging_duration_hours.",
     "approval_required": "Under governance it is called required_approval.",
     "validation_tests": "Under governance it is called required_tests and names unit, integration and performance.",
 }
-# metrics that are a share of one: 85 is a slip for 0.85
-_SHARES = ("accuracy", "precision", "recall", "f1", "f1_score", "auc", "roc_auc")
-_METRIC = re.compile(r"[\w.\-/ :]+")
+_OF_THE_WHOLE = dict.fromkeys(
+    ("approval_required", "champion_stage", "alias", "level", "requires"),
+    "It is said of the whole stage, and cannot stand in a branch.",
+)
 _ALIAS = re.compile(r"[\w\-]{1,255}", re.ASCII)
+_GROUP_NAME = re.compile(r"[A-Za-z0-9][\w\-]{0,63}", re.ASCII)
 _RESERVED_ALIAS = re.compile(r"(latest|v[0-9]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class StageChange:
-    """What the file says of one stage: the fields it sets (None in `metrics` drops one), and the line it says it on."""
-
-    place: Place
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Threshold | None] = field(default_factory=dict)
-
-    def on(self, rules: StageRules) -> StageRules:
-        """The rules with this change made."""
-        metrics = {**rules.metrics, **self.metrics}
-        kept = {name: threshold for name, threshold in metrics.items() if threshold is not None}
-        return replace(rules, metrics=kept, **self.fields)
-
-
-@dataclass(frozen=True, slots=True)
 class Governance:
-    """What governance asks of Production beside the stage's own keys: of the two the stricter holds."""
+    """What governance asks of Production beside the stage's own keys: of the two the stricter holds.
+
+    `origins` are the places of its keys in the file, by the gate each asks for.
+    """
 
     max_versions: int = 1
     soak: timedelta | None = None
     approval: bool = False
     tests: tuple[str, ...] = ()
     evict_oldest: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def on(self, rules: StageRules) -> StageRules:
         """Production's rules with the stricter of both."""
         soaks = [soak for soak in (rules.soak, self.soak) if soak is not None]
+        approval = rules.approval
+        if self.approval:
+            # a stage that only observes it is no way round
+            approval = replace(approval, level=None) if approval is not None else ApprovalRule()
         return replace(
             rules,
             max_versions=self.max_versions,
             evict_oldest=self.evict_oldest,
             soak=max(soaks, default=None),
-            approval=rules.approval or (ApprovalRule() if self.approval else None),
+            approval=approval,
             validation_tests=in_order({*rules.validation_tests, *self.tests}),
+            origins=self._origins_on(rules),
         )
 
+    def _origins_on(self, rules: StageRules) -> dict[str, Origin]:
+        """Which of the two asks for more; the other one is named beside it."""
+        found = dict(rules.origins)
+        for gate, mine in self.origins.items():
+            other = rules.origins.get(gate)
+            wins = gate == "staging_duration_hours" and (self.soak or timedelta()) > (rules.soak or timedelta())
+            if other is None:
+                found[gate] = mine
+            else:
+                found[gate] = replace(mine, over=(other,)) if wins else replace(other, over=(*other.over, mine))
+        return found
 
-def in_order(tests: set[str]) -> tuple[str, ...]:
-    """The tests in the order in which the suite runs them."""
-    return tuple(test for test in SUITE if test in tests)
 
-
-def read_stages(place: Place, *, override: bool = False) -> dict[Stage, StageChange]:
+def read_stages(place: Place, *, override: bool = False, check: CheckRule | None = None) -> dict[Stage, StageChange]:
     """The mapping below `stages:`. In an override of a model `null` takes a requirement away."""
     found: dict[Stage, StageChange] = {}
     for key, child in place.children("a mapping with the keys Staging and Production").items():
@@ -108,38 +123,38 @@ def read_stages(place: Place, *, override: bool = False) -> dict[Stage, StageCha
         elif stage in found:
             child.refuse(f"{stage} a second time (first on line {found[stage].place.line})", "it once")
         else:
-            found[stage] = _read_stage(child, stage, override=override)
+            found[stage] = _Reader(stage, check, override=override).stage_change(child)
     return found
-
-
-def read_level(place: Place) -> Level | None:
-    """One of observe, warn and enforce."""
-    found = place.one_of(LEVELS)
-    return None if found is None else Level(found)
 
 
 def read_governance(place: Place) -> Governance:
     """The mapping below `governance:`."""
     children = place.known(GOVERNANCE, _IN_GOVERNANCE)
     found: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
     if child := children.get("max_production_versions"):
         found["max_versions"] = child.whole(1, MOST_VERSIONS) or 1
+        origins["max_production_versions"] = origin(child, f"at most {found['max_versions']}")
     if child := children.get("min_staging_duration_hours"):
         found["soak"] = child.duration(timedelta(0), LONGEST, bare_unit="h") or None
+        if found["soak"] is not None:
+            origins["staging_duration_hours"] = origin(child, spoken(found["soak"]))
     if child := children.get("required_approval"):
         found["approval"] = bool(child.flag())
+        if found["approval"]:
+            origins["approval_required"] = origin(child, "1 approval")
     if child := children.get("required_tests"):
         kinds = child.texts("kinds of tests", lambda item: item.one_of(tuple(KINDS), _KIND_HINTS)) or ()
         found["tests"] = tuple(test for kind in kinds for test in KINDS[kind])
+        origins |= {gate: origin(child, "passed") for gate in found["tests"]}
+        if kinds:
+            origins["runtime_matches"] = origin(child, "the same libraries")
     if child := children.get("evict"):
         found["evict_oldest"] = child.one_of(("oldest",)) is not None
-    return Governance(**found)
+    return Governance(**found, origins=origins)
 
 
 _KIND_HINTS = dict.fromkeys(SUITE, "It is a test of the suite: name it under validation_tests.")
-_TEST_HINTS = {
-    kind: f"It is a kind of test, for governance: here write {', '.join(tests)}." for kind, tests in KINDS.items()
-}
 
 
 def _stage(key: str) -> Stage | None:
@@ -152,48 +167,148 @@ def _no_gates(key: str) -> str:
     )
 
 
-def _read_stage(place: Place, stage: Stage, *, override: bool) -> StageChange:
-    children = place.children("a mapping with the keys alias, requires and level")
-    fields: dict[str, Any] = {}
-    if child := children.pop("alias", None):
-        fields.update(_given("alias", _alias(child)))
-    if child := children.pop("level", None):
-        fields.update(_given("level", read_level(child)))
-    requires = children.pop("requires", None)
-    required = requires.children("a mapping of requirements") if requires else {}
-    for key, child in children.items():
-        # the tutorial writes the requirements directly below the stage
-        if key in required:
-            child.refuse(f"{key} beside requires: and in it", "it once")
-        required.setdefault(key, child)
-    metrics: dict[str, Threshold | None] = {}
-    for key, child in required.items():
-        if key.startswith("min_") and key not in _ELSEWHERE:
-            metrics.update(_metric(key, child, override=override))
-        else:
-            fields.update(_requirement(key, child, stage, override=override))
-    return StageChange(place, fields, metrics)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads what is asked of one stage. `check` says what is wrong with a custom rule's expression."""
+
+    stage: Stage
+    check: CheckRule | None
+    override: bool = False
+    branch: bool = False
+
+    def stage_change(self, place: Place) -> StageChange:
+        """The mapping of one stage: the requirements below `requires`, or directly below the stage."""
+        children = place.children("a mapping with the keys alias, requires and level")
+        fields: dict[str, Any] = {}
+        if child := children.pop("alias", None):
+            fields.update(_given("alias", _alias(child)))
+        if child := children.pop("level", None):
+            fields.update(_given("level", read_level(child)))
+        requires = children.pop("requires", None)
+        required = requires.children("a mapping of requirements") if requires else {}
+        for key, child in children.items():
+            # the tutorial writes the requirements directly below the stage
+            if key in required:
+                child.refuse(f"{key} beside requires: and in it", "it once")
+            required.setdefault(key, child)
+        return self._all(StageChange(place, fields), required)
+
+    def _all(self, change: StageChange, required: Mapping[str, Place]) -> StageChange:
+        for key, child in required.items():
+            if key.startswith(("min_", "max_")) and key not in _ELSEWHERE:
+                change = change.and_also(bounds.read_bound(key, child, override=self.override))
+            else:
+                change = change.and_also(self._requirement(key, child))
+        return change
+
+    def _requirement(self, key: str, place: Place) -> StageChange:
+        match key:
+            case "champion":
+                return bounds.read_champion(place, override=self.override)
+            case "previous_stage":
+                return self._previous_stage(place)
+            case "required_tags":
+                return outside.read_tags(place)
+            case "validation_tests":
+                return outside.read_tests(place)
+            case "require_signature":
+                return _signature(place)
+            case "checks":
+                return outside.read_checks(place)
+            case "rules":
+                return outside.read_rules(place, self.check)
+            case "all_of" | "any_of":
+                return self._groups(Combined(key), place)
+            case "staging_duration_hours":
+                return self._soak(place)
+            case "approval_required" if not self.branch:
+                return outside.read_approval(place)
+            case "champion_stage" if not self.branch:
+                found = place.one_of((Stage.STAGING, Stage.PRODUCTION))
+                return StageChange(place, {"champion_stage": Stage(found)} if found else {})
+            case _:
+                names = IN_BRANCHES if self.branch else ("alias", "requires", "level", *REQUIREMENTS)
+                hint = _OF_THE_WHOLE.get(key, "") if self.branch else ""
+                place.unknown(key, names, hint or _ELSEWHERE.get(key, ""))
+                return StageChange(place)
+
+    def _groups(self, how: Combined, place: Place) -> StageChange:
+        """The mapping below `any_of` or `all_of`: each group's name, and its branches."""
+        found: dict[str, Group | None] = {}
+        origins: dict[str, Origin | None] = {}
+        for name, child in place.children(f"a mapping of names to lists of requirements, as {how} takes").items():
+            gate = f"{how}:{name}"
+            if not _GROUP_NAME.fullmatch(name):
+                child.refuse(f"the name '{name[:60]}'", "a name of up to 64 letters, digits, - and _")
+            elif self.override and child.is_null:
+                found[gate], origins[gate] = None, None
+            elif (group := self._group(how, name, child)) is not None:
+                found[group_key(group)] = group
+                origins[gate] = origin(child, f"{'every' if how is Combined.ALL_OF else 'one'} branch")
+        return StageChange(place, maps={GROUPS: found}, origins=origins)
+
+    def _group(self, how: Combined, name: str, place: Place) -> Group | None:
+        listed, level = place, None
+        if place.is_mapping:
+            children = place.known(("of", "level"))
+            if "of" not in children:
+                place.refuse("no of", "the key of, with the list of branches")
+                return None
+            listed = children["of"]
+            if "level" in children and self.branch:
+                children["level"].refuse("a level in a branch", "none: the outermost group has one")
+            elif "level" in children:
+                level = read_level(children["level"])
+        items = listed.items("branches, each a mapping of requirements")
+        if isinstance(listed.node, yaml.SequenceNode) and not 1 <= len(items) <= MOST_BRANCHES:
+            listed.refuse(f"{len(items)} branches", f"1 to {MOST_BRANCHES}")
+            return None
+        branches = tuple(self._branch(item) for item in items)
+        return Group(name, how, branches, level) if branches else None
+
+    def _branch(self, place: Place) -> StageRules:
+        children = place.children("a mapping of requirements, such as {min_accuracy: 0.95}")
+        before = len(place.problems)
+        for key, child in children.items():
+            if key not in ("required_tags", "any_of", "all_of"):
+                _refuse_levels(child)
+        inner = replace(self, override=False, branch=True)
+        rules = inner._all(StageChange(place), children).on(StageRules(alias=""))
+        if rules == StageRules(alias="") and len(place.problems) == before and place.is_mapping:
+            place.refuse("a branch that asks for nothing", "at least one requirement")
+        return rules
+
+    def _previous_stage(self, place: Place) -> StageChange:
+        if self.override and place.is_null:
+            return StageChange(place, {"previous_stage": None}, origins={"previous_stage": None})
+        before = ("None",) if self.stage is Stage.STAGING else ("Staging", "None")
+        hints = {"Archived": "Nothing comes forward from Archived.", self.stage: "A stage does not precede itself."}
+        found = place.one_of(before, hints)
+        if found is None:
+            return StageChange(place)
+        return StageChange(
+            place, {"previous_stage": Stage(found)}, origins={"previous_stage": origin(place, f"it is in {found}")}
+        )
+
+    def _soak(self, place: Place) -> StageChange:
+        gate = "staging_duration_hours"
+        if self.override and place.is_null:
+            return StageChange(place, {"soak": None}, origins={gate: None})
+        soak = place.duration(timedelta(0), LONGEST, bare_unit="h")
+        if self.stage is Stage.STAGING:
+            place.refuse("it below Staging", "it below Production", "It is the time a version spends in Staging first.")
+            return StageChange(place)
+        if soak is None:
+            return StageChange(place)
+        return StageChange(place, {"soak": soak or None}, origins={gate: origin(place, spoken(soak)) if soak else None})
 
 
-def _requirement(key: str, place: Place, stage: Stage, *, override: bool) -> dict[str, Any]:
-    match key:
-        case "previous_stage":
-            return {"previous_stage": None} if override and place.is_null else _previous_stage(place, stage)
-        case "required_tags":
-            return _given("required_tags", place.texts("tag names"))
-        case "validation_tests":
-            tests = place.texts("tests", lambda item: item.one_of(SUITE, _TEST_HINTS))
-            return {} if tests is None else {"validation_tests": in_order(set(tests))}
-        case "require_signature":
-            return _given("require_signature", place.flag())
-        case "staging_duration_hours":
-            return {"soak": None} if override and place.is_null else _soak(place, stage)
-        case "approval_required":
-            return _approval(place)
-        case _:
-            names = ("alias", "requires", "level", *REQUIREMENTS)
-            place.unknown(key, names, _ELSEWHERE.get(key, ""))
-            return {}
+def _signature(place: Place) -> StageChange:
+    wanted = place.flag()
+    if wanted is None:
+        return StageChange(place)
+    gate = origin(place, "a signature") if wanted else None
+    return StageChange(place, {"require_signature": wanted}, origins={"require_signature": gate})
 
 
 def _given(name: str, value: object) -> dict[str, Any]:
@@ -209,72 +324,18 @@ def _alias(place: Place) -> str | None:
     return alias
 
 
-def _metric(key: str, place: Place, *, override: bool) -> dict[str, Threshold | None]:
-    name = key.removeprefix("min_")
-    if not _METRIC.fullmatch(name):
-        place.refuse(f"the key '{key[:60]}'", "min_ and the name of a metric, such as min_accuracy")
-        return {}
-    if override and place.is_null:
-        return {name: None}
-    if not place.is_mapping:
-        if meant := near_miss(name, _SHARES):
-            hint = f"Did you mean min_{meant}? If it is called so, write min_{name}: {{at_least: …}}."
-            place.refuse(f"the metric '{name}'", "a metric that your models log", hint)
-            return {}
-        least = _least(name, place)
-        return {} if least is None else {name: Threshold(least)}
-    children = place.known(("at_least", "grade", "level"))
-    if "at_least" not in children:
-        place.refuse("no at_least", "the key at_least, such as {at_least: 0.85}")
-        return {}
-    least = _least(name, children["at_least"])
-    grade = children["grade"].one_of(("claimed", "measured")) if "grade" in children else None
-    level = read_level(children["level"]) if "level" in children else None
-    return {} if least is None else {name: Threshold(least, Grade(grade or "claimed"), level)}
+def _refuse_levels(place: Place) -> None:
+    """A branch counts as a whole: a level of one of its requirements would say nothing."""
+    for inner in _within(place):
+        if inner.is_mapping and any(key.value == "level" for key, _ in inner.node.value):
+            inner.refuse(
+                "a level in a branch", "none: the group has one", "Write {of: […], level: warn} for the group."
+            )
 
 
-def _least(name: str, place: Place) -> float | None:
-    if name in _SHARES:
-        return place.number("a number from 0 to 1", least=0, most=1)
-    return place.number("a number")
-
-
-def _previous_stage(place: Place, stage: Stage) -> dict[str, Any]:
-    before = ("None",) if stage is Stage.STAGING else ("Staging", "None")
-    found = place.one_of(
-        before, {"Archived": "Nothing comes forward from Archived.", stage: "A stage does not precede itself."}
-    )
-    return {} if found is None else {"previous_stage": Stage(found)}
-
-
-def _soak(place: Place, stage: Stage) -> dict[str, Any]:
-    soak = place.duration(timedelta(0), LONGEST, bare_unit="h")
-    if stage is Stage.STAGING:
-        place.refuse("it below Staging", "it below Production", "It is the time a version spends in Staging first.")
-        return {}
-    return {} if soak is None else {"soak": soak or None}
-
-
-def _approval(place: Place) -> dict[str, Any]:
-    if place.is_flag:
-        return {"approval": ApprovalRule() if place.flag() else None}
-    if not place.is_mapping:
-        place.wrong("true, false or a mapping with the keys approvals, roles, not_the_requester and level")
-        return {}
-    return {"approval": ApprovalRule(**dict(_approval_fields(place)))}
-
-
-def _approval_fields(place: Place) -> Iterator[tuple[str, Any]]:
-    for key, child in place.known(("approvals", "roles", "not_the_requester", "level")).items():
-        value: object
-        match key:
-            case "approvals":
-                value = child.whole(1, MOST_APPROVALS)
-            case "roles":
-                value = child.texts("roles")
-            case "not_the_requester":
-                value = child.flag()
-            case _:
-                value = read_level(child)
-        if value is not None:
-            yield key, value
+def _within(place: Place) -> Iterator[Place]:
+    yield place
+    if isinstance(place.node, yaml.SequenceNode):
+        yield from place.items("")
+    elif isinstance(place.node, yaml.MappingNode):
+        yield from (Place(node, place.path, key.start_mark.line + 1, place.problems) for key, node in place.node.value)

@@ -59,12 +59,13 @@ def check(evidence: Evidence, wanted: RequiredCheck, level: Level) -> Gate:
 def custom(evidence: Evidence, rule: CustomRule, level: Level) -> Gate:
     """Whether the rule is true. What was not evaluated, or gave anything else, is a no."""
     key, result = f"rule:{rule.name}", evidence.custom.get(rule.name)
+    required = " ".join(rule.cel.split())
     if result is None:
-        return Gate(key, FAILS, "it was not evaluated", "nothing", rule.cel, "lockgate doctor", level)
+        return Gate(key, FAILS, "it was not evaluated", "nothing", required, "lockgate doctor", level)
     if result.value is True:
-        return Gate(key, HOLDS, result.because, "true", rule.cel, level=level)
+        return Gate(key, HOLDS, result.because, "true", required, level=level)
     hint = "Change what it looks at, or the rule: its names are in docs/reference/policy.md."
-    return Gate(key, FAILS, result.because, "not true", rule.cel, hint, level)
+    return Gate(key, FAILS, result.because, "not true", required, hint, level)
 
 
 def _wanted(name: str, values: tuple[str, ...]) -> str:
