@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lockgate.domain.checkpoints import Signer
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
+    from lockgate.domain.keyring import KnownKey
     from lockgate.domain.newcomers import MlflowUser
     from lockgate.domain.policy import Policy
     from lockgate.usecases.doctor import Database, Removed
@@ -248,6 +249,23 @@ def ensure_key(settings: Settings, *, signs: bool) -> None:
     node = Node(settings, "prepare")
     try:
         keys.ensure(node.ports, node.keys, check_signature, signs=signs)
+    finally:
+        node.store.engine.dispose()
+
+
+def record_keys(settings: Settings) -> FileKeys:
+    """Where this machine's key of the record is."""
+    return Node(settings, "keys").keys
+
+
+def recover_key(settings: Settings, reason: str) -> KnownKey:
+    """Begin anew with this machine's key, on the database itself. Raises Conflict where no key is lost."""
+    from lockgate.domain.identity import Who
+    from lockgate.usecases import keys
+
+    node = Node(settings, "keys")
+    try:
+        return keys.recover(node.ports, node.keys, check_signature, Who(settings.user, via="cli"), reason)
     finally:
         node.store.engine.dispose()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import audit_history, options, outcome, show
+from lockgate.cli import audit_history, audit_keys, audit_proofs, audit_verify, options, outcome, show
 
 if TYPE_CHECKING:
     from lockgate.wire.shapes import AuditEntry
@@ -40,27 +40,6 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
         show.table(("entry", "at (UTC)", "who", "action", "about", "why"), rows)
 
 
-@audit.command(short_help="Check that no entry was changed, dropped or reordered.")
-@options.asks
-def verify(url: str | None, user: str | None, as_json: bool) -> None:
-    """Check every chain of the record: each entry carries the hash of the one before. Exits 1 if one breaks."""
-    from lockgate.wire.plain import to_json
-
-    found = options.caller(url, user).client().verify_audit()
-    if as_json:
-        outcome.show_json({**to_json(found), "holds": found.holds})
-    elif found.holds:
-        show.line(
-            f"The record holds: {show.counted(found.entries, 'entry', 'entries')} checked, every link is in its place."
-        )
-    else:
-        show.line(f"The record does NOT hold ({show.counted(found.entries, 'entry', 'entries')} checked):", err=True)
-        rows = [(b.chain, b.number, b.because) for b in found.breaks]
-        show.table(("chain", "entry", "what is wrong"), rows, err=True)
-    if not found.holds:
-        raise outcome.Ends(outcome.REFUSED)
-
-
 def _about(entry: AuditEntry) -> str:
     ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
     moved = " → ".join(told for told in (_told(entry.before), _told(entry.after)) if told)
@@ -76,3 +55,6 @@ def _told(value: Any) -> str:
 
 
 audit_history.add_to(audit)
+audit_verify.add_to(audit)
+audit_proofs.add_to(audit)
+audit_keys.add_to(audit)

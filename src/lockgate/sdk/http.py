@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -90,8 +91,12 @@ class Http:
         asked = {key: value for key, value in query.items() if value is not None}
         return self._answer("GET", PREFIX + path, asked, None, timeout)
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """What a path of the API answers, in pieces as they come. Raises as get, in the middle too."""
+    @contextmanager
+    def streaming(self, path: str) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """The headers of what a path of the API answers, and the answer in pieces as they come.
+
+        Raises as get, in the middle of the pieces too.
+        """
         try:
             with self._client.stream("GET", self._url + PREFIX + path) as response:
                 if response.status_code >= 400:

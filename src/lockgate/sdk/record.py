@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from lockgate.sdk.http import Http
 from lockgate.wire import record as wire
 from lockgate.wire.plain import from_json, to_json
+from lockgate.wire.record import ENTRIES_HEADER
 from lockgate.wire.shapes import AuditCheck
 
 # checking a million entries takes most of a minute
 VERIFY_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The file that `lockgate audit verify FILE` reads, in pieces of any length; and how many entries it will hold."""
+
+    entries: int
+    pieces: Iterator[bytes]
 
 
 class Record:
@@ -40,9 +51,12 @@ class Record:
         """The proof that the record of `second` entries (None: all) begins with that of `first`."""
         return from_json(wire.ConsistencyProof, self._http.get("/audit/consistency", first=first, second=second))
 
-    def export(self) -> Iterator[bytes]:
-        """The whole record as it is now, in pieces of the file that `lockgate audit verify FILE` reads."""
-        return self._http.stream("/audit/export")
+    @contextmanager
+    def export(self) -> Iterator[Export]:
+        """The whole record as it is now, streamed: `with client.record.export() as found:`."""
+        with self._http.streaming("/audit/export") as (headers, pieces):
+            told = headers.get(ENTRIES_HEADER, "")
+            yield Export(int(told) if told.isdecimal() else 0, pieces)
 
     def keys(self) -> wire.RecordKeys:
         """The keys that sign checkpoints."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+# how many entries an export will hold, for whoever shows how far it is
+ENTRIES_HEADER = "x-lockgate-entries"
+
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
 
 

@@ -56,20 +56,36 @@ class FileKeys:
             raise Unavailable(f"The key {self.path} was made and is not there.", hint=_HINT)
         return found
 
-    def replace(self, new: Ed25519Signer) -> None:
-        """Put another key in the place of the one in the file. Raises Conflict where it is given from outside."""
+    def next(self) -> Ed25519Signer:
+        """A new key that is to take over, kept beside the one in use; the same one until it has.
+
+        Raises Conflict where the key in use is given from outside.
+        """
         if self.given:
             raise Conflict(
                 f"The key is given by {KEY_VARIABLE}, so it is not Lockgate's to replace.",
                 hint="Make a new one where you keep it, let the old one vouch for it (lockgate audit key add), start "
                 "with it, then: lockgate audit key retire",
             )
-        fresh = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        beside = self._beside()
+        found = beside.load()
+        return beside.make() if found is None else found
+
+    def replace(self, new: Ed25519Signer) -> None:
+        """Put the key that `next` gave in the place of the one in use."""
+        beside = self._beside()
+        found = beside.load()
+        if found is None or found.key != new.key:
+            raise Conflict("The new key is not there any more.", hint="Look at what is in the folder of the keys.")
         try:
-            self._write(fresh, new.pem())
-            os.replace(fresh, self.path)
+            os.replace(beside.path, self.path)
         except OSError as error:
             raise self._unreadable(error) from None
+
+    def _beside(self) -> FileKeys:
+        found = FileKeys(self.path.parent.parent, {})
+        found.path = self.path.with_name(f"{self.path.name}.next")
+        return found
 
     def exposed(self) -> str:
         """Who besides its owner could read the key, "" when nobody: for `lockgate doctor`. Changes nothing."""

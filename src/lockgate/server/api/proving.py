@@ -21,7 +21,6 @@ from lockgate.usecases.sequence import root_of
 from lockgate.wire import record as wire
 from lockgate.wiring import check_signature
 
-ENTRIES_HEADER = "x-lockgate-entries"
 _PIECE = 64 * 1024
 Count = Annotated[int, Query(ge=0)]
 
@@ -64,7 +63,7 @@ def _about_the_tree(router: APIRouter, ports: Ports, check: Check) -> None:
         """The whole record as it is now, one JSON object a line; x-lockgate-entries says how many to expect."""
         count = export.count(ports.store)
         pieces = _joined(export.lines(ports.store, check, ports.clock.now()))
-        headers = {ENTRIES_HEADER: str(count), "cache-control": "no-store", "x-content-type-options": "nosniff"}
+        headers = {wire.ENTRIES_HEADER: str(count), "cache-control": "no-store", "x-content-type-options": "nosniff"}
         return StreamingResponse(pieces, media_type="application/x-ndjson", headers=headers)
 
 
