@@ -112,7 +112,7 @@ class _Step:
         except Unjudged:
             if self.claim is not None or not self.known.last:
                 raise
-            return self._close(work, self.promotion, PromotionState.CANCELLED, KEPT_CHANGING)
+            return self._kept_changing_in(work)
         promotion = replace(
             self.promotion,
             lasting=self.promotion.lasting or self._was_made_lasting(work),
@@ -472,16 +472,18 @@ class _Step:
             return self._kept_changing()
 
     def _kept_changing(self) -> Promotion:
-        promotion = self.promotion
         with self._writing() as work:
-            if promotion.candidate:
-                work.endpoints.warm(promotion.endpoint, None)
-                promotion = replace(promotion, candidate="")
-            if promotion.lasting:
-                return self._save(
-                    work, self._in(promotion, PromotionState.JUDGING, because=KEPT_CHANGING), due_in=LATER
-                )
-            return self._close(work, promotion, PromotionState.CANCELLED, KEPT_CHANGING)
+            return self._kept_changing_in(work)
+
+    def _kept_changing_in(self, work: Work) -> Promotion:
+        """A plain client is told so; who waits has time, and it is judged again soon."""
+        promotion = self.promotion
+        if promotion.candidate:
+            work.endpoints.warm(promotion.endpoint, None)
+            promotion = replace(promotion, candidate="")
+        if promotion.lasting:
+            return self._save(work, self._in(promotion, PromotionState.JUDGING, because=KEPT_CHANGING), due_in=LATER)
+        return self._close(work, promotion, PromotionState.CANCELLED, KEPT_CHANGING)
 
     @contextmanager
     def _writing(self) -> Iterator[Work]:
