@@ -40,6 +40,31 @@ def list_(model: str | None, action: str | None, limit: int, url: str | None, us
         show.table(("entry", "at (UTC)", "who", "action", "about", "why"), rows)
 
 
+@audit.command(short_help="Judge a verdict of the record again.")
+@click.argument("entry")
+@options.asks
+def replay(entry: str, url: str | None, user: str | None, as_json: bool) -> None:
+    """Judge the verdict of an entry again, by the evidence and the policy of that day.
+
+    ENTRY is as `audit list` names it, model:3#12. Exits 0 when it comes out the same, gate by gate, and 1 with the
+    differences when it does not.
+    """
+    from lockgate.wire.plain import to_json
+
+    found = options.caller(url, user).client().policies.replay(entry)
+    if as_json:
+        outcome.show_json({**to_json(found), "agrees": found.agrees})
+    elif found.agrees:
+        show.line(f"{found.ref} to {found.stage} {found.now}, as it did: all {len(found.gates)} gates agree.")
+        show.line(f"Evidence {show.short(found.evidence)}, policy {show.short(found.policy)}.")
+    else:
+        show.line(f"{found.ref} to {found.stage} does NOT come out the same ({found.then} then, {found.now} now):")
+        for difference in found.differences:
+            show.line(f"  {difference}")
+    if not found.agrees:
+        raise outcome.Ends(outcome.REFUSED)
+
+
 def _about(entry: AuditEntry) -> str:
     ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
     moved = " → ".join(told for told in (_told(entry.before), _told(entry.after)) if told)
