@@ -72,9 +72,10 @@ def test_what_could_not_be_written_is_told_by_the_next_refusal(world: Make, monk
     def away(_model: str | None) -> None:
         raise Unavailable("The database is away.", hint="")
 
-    with monkeypatch.context() as broken, pytest.raises(Unavailable):
+    with monkeypatch.context() as broken:
         broken.setattr(here.store, "writing", away)
-        refuse(here)
+        with pytest.raises(Unavailable):
+            refuse(here)
     assert refusals(here) == []
     refuse(here)
     assert len(refusals(here)) == 1
