@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lockgate.server.replies import App, Message, Receive, Scope, Send
@@ -15,6 +15,7 @@ from lockgate.server.replies import App, Message, Receive, Scope, Send
 class Answer:
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -45,9 +46,10 @@ def ask(
     *,
     headers: Mapping[str, str] | None = None,
     chunks: Sequence[bytes] = (b"",),
+    client: str = "127.0.0.1",
 ) -> Answer:
     """One request and its answer."""
-    return asyncio.run(ask_inside(app, method, path, headers=headers, chunks=chunks))
+    return asyncio.run(ask_inside(app, method, path, headers=headers, chunks=chunks, client=client))
 
 
 async def ask_inside(
@@ -57,6 +59,7 @@ async def ask_inside(
     *,
     headers: Mapping[str, str] | None = None,
     chunks: Sequence[bytes] = (b"",),
+    client: str = "127.0.0.1",
 ) -> Answer:
     """The same from inside an event loop."""
     told = {"host": "localhost:5000", **(headers or {})}
@@ -64,6 +67,7 @@ async def ask_inside(
         "type": "http",
         "method": method,
         "path": path,
+        "client": (client, 40000),
         "headers": [(name.lower().encode(), value.encode()) for name, value in told.items()],
     }
     waiting = [
@@ -79,4 +83,5 @@ async def ask_inside(
 
     await app(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answer(sent[0]["status"], body)
+    told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], body, told)
