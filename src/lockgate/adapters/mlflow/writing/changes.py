@@ -84,8 +84,9 @@ class Changes:
     def _once(self, models: tuple[str, ...], body: Callable[[Work, Rows], T], act: Act | None, *, new: bool) -> T:
         store = self._governance.ports.store
         with store.making(models[0]) if new else store.writing(*models) as work:
-            for model in models if act is not None else ():
-                authorise(work, self._governance.who(), act, model)
+            if act is not None:
+                for model in models:
+                    authorise(work, self._governance.who(), act, model)
             return body(work, self.rows(work))
 
 
