@@ -12,7 +12,7 @@ from lockgate.domain.errors import BadInput
 from lockgate.domain.versions import VersionRef, model_name, version_number
 
 if TYPE_CHECKING:
-    from lockgate.wire.checks import Check
+    from lockgate.wire.shapes import Check
 
 
 @click.group(short_help="Report results from outside, and list them.")

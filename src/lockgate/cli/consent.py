@@ -59,7 +59,11 @@ def list_(limit: int, after: str, url: str | None, user: str | None, as_json: bo
     if not pending:
         show.line("No request for approval is pending.")
     else:
-        rows = [(r.id, r.ref, r.stage, r.asked_by, show.when(r.asked_at), r.reason) for r in pending]
+        refs = [show.numbered(r.ref, r.semantic_version) for r in pending]
+        rows = [
+            (r.id, ref, r.stage, r.asked_by, show.when(r.asked_at), r.reason)
+            for r, ref in zip(pending, refs, strict=True)
+        ]
         show.table(("id", "version", "stage", "asked by", "asked at (UTC)", "reason"), rows)
         first = pending[0]
         show.line(f"Look at the evidence: lockgate approvals show {first.id}")

@@ -63,7 +63,7 @@ def _tell_plan(found: Plan) -> None:
     show.line(f"  artifacts  {show.short(found.artifacts)}")
     show.line(f"  serves     {_serving(found)}")
     leaving = ", ".join(f"version {number}" for number in found.leavers) or "nobody"
-    show.line(f"  enters     version {found.version}")
+    show.line(f"  enters     version {show.numbered(found.version, found.semantic_version)}")
     show.line(f"  leaves     {leaving}")
     if found.release is not None:
         workers = show.counted(found.release.workers, "worker")
@@ -121,7 +121,8 @@ def validate(
 def _tell_validation(found: Validation) -> None:
     took = f" in {found.seconds:.1f} s" if found.seconds is not None else ""
     because = f": {found.because}" if found.because else ""
-    show.line(f"Validation of {found.ref}: {found.state}{took}{because}")
+    ref = show.numbered(found.ref, found.semantic_version)
+    show.line(f"Validation of {ref}: {found.state}{took}{because}")
     if not found.is_over:
         show.line(f"It goes on at the server ({found.id}). Look again with: lockgate status {found.model}")
         return

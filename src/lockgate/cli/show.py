@@ -22,7 +22,7 @@ _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green
 _WHOLE = frozenset(
     {
         *("entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"),
-        *("id", "delivery", "status", "state", "tries", "waiting"),
+        *("id", "delivery", "status", "state", "tries", "waiting", "semantic"),
     }
 )
 # the least that each other column keeps, and what rich puts between two
@@ -75,7 +75,7 @@ def gates(shown: Iterable[Any], *, err: bool = False) -> None:
 def endpoints(found: Iterable[Any]) -> None:
     """Endpoints, and below the table why one is not as it should be."""
     listed = list(found)
-    rows = [(e.model, e.environment, e.version, e.state, e.url, e.generation) for e in listed]
+    rows = [(e.model, e.environment, _serves(e), e.state, e.url, e.generation) for e in listed]
     table(("model", "environment", "version", "state", "url", "generation"), rows)
     for endpoint in listed:
         if endpoint.because:
@@ -110,9 +110,20 @@ def short(digest: str | None) -> str:
     return "-" if not digest else digest.removeprefix("sha256:")[:12]
 
 
+def numbered(version: object, semantic: str | None) -> str:
+    """A version with its semantic version, where it has one: `fraud@7 (2.0.1)`."""
+    return f"{version} ({semantic})" if semantic else f"{version}"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 version`, `2 versions`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _serves(endpoint: Any) -> str | None:
+    if endpoint.version is None:
+        return None
+    return numbered(endpoint.version, endpoint.release.semantic_version if endpoint.release is not None else None)
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> list[int] | None:

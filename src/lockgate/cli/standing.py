@@ -81,7 +81,7 @@ def _tell_model(found: ModelStatus) -> None:
     show.line(f"{found.model}: {show.counted(len(found.versions), 'version')}")
     show.line("")
     rows = [_row(version) for version in found.versions]
-    show.table(("version", "stage", "since (UTC)", "aliases", "serves in", "validation", "artifacts"), rows)
+    show.table(("version", "semantic", "stage", "since (UTC)", "aliases", "serves in", "validation", "artifacts"), rows)
     for origin in ("before Lockgate", "unrecorded"):
         _tell_origin(found, origin)
     doctor_report.drift(found.drift)
@@ -106,12 +106,20 @@ def _row(version: VersionStatus) -> tuple[Any, ...]:
     stage = f"{version.stage} (primary)" if version.primary else version.stage
     artifacts = show.short(version.digest) if version.digest else "unpinned"
     return (
-        version.version, stage, show.when(version.since), ", ".join(version.aliases), ", ".join(version.served_by),
+        version.version, version.semantic_version, stage, show.when(version.since), ", ".join(version.aliases),
+        ", ".join(version.served_by),
         version.validation.state if version.validation else None, artifacts,
     )  # fmt: skip
 
 
 def _tell_version(version: VersionStatus) -> None:
+    if version.semantic_version is None and version.semantic_because:
+        show.line("")
+        show.line(f"{version.ref} has no semantic version: {version.semantic_because}")
+    if version.checks:
+        show.line("")
+        told = ", ".join(f"{check.name} {'passed' if check.passed else 'failed'}" for check in version.checks)
+        show.line(f"Checks of {version.ref}: {told}. See: lockgate check list {version.ref}")
     if version.quarantine is not None:
         show.line("")
         show.line(

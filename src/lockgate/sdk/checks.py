@@ -6,6 +6,7 @@ from lockgate.sdk.http import Http
 from lockgate.sdk.written import Version, read_version
 from lockgate.wire import checks as wire
 from lockgate.wire.plain import from_json, to_json
+from lockgate.wire.shapes import Check
 
 
 class Checks:
@@ -16,7 +17,7 @@ class Checks:
 
     def report(
         self, version: Version, name: str, *, passed: bool, url: str = "", comment: str = "", digest: str = ""
-    ) -> wire.Check:
+    ) -> Check:
         """Report that a version passed or failed. A later report under the same name replaces it.
 
         With `digest` only if the version's artifacts have that digest. Raises Forbidden where the caller is neither a
@@ -24,9 +25,9 @@ class Checks:
         """
         model, number = read_version(version)
         body = wire.CheckAsk(model, number, name, passed, url, comment, digest)
-        return from_json(wire.Check, self._http.post("/checks", to_json(body)))
+        return from_json(Check, self._http.post("/checks", to_json(body)))
 
-    def of(self, version: Version, *, every: bool = False, limit: int = 100) -> tuple[wire.Check, ...]:
+    def of(self, version: Version, *, every: bool = False, limit: int = 100) -> tuple[Check, ...]:
         """The one that counts of each name; with `every` all that were reported, newest first."""
         model, number = read_version(version)
         told = "true" if every else None

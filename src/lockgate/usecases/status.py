@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lockgate.domain.approvals import ApprovalRequest
+from lockgate.domain.checks import Check
 from lockgate.domain.drift import Difference
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Evidence, Quarantine
@@ -21,6 +22,7 @@ from lockgate.domain.versions import VersionRef
 from lockgate.usecases.custom_rules import evaluated
 from lockgate.usecases.gather import gather, stored_facts
 from lockgate.usecases.ports import Lifecycle, Ports, Work
+from lockgate.usecases.semver_ports import Numbered
 
 NEXT = {Stage.NONE: Stage.STAGING, Stage.STAGING: Stage.PRODUCTION, Stage.ARCHIVED: Stage.STAGING}
 FOR_CUSTOM_RULES = timedelta(seconds=5)  # of the versions after that, the custom rules are not evaluated here
@@ -28,7 +30,10 @@ FOR_CUSTOM_RULES = timedelta(seconds=5)  # of the versions after that, the custo
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """One version. `missing` holds the gates of `next_stage` that do not hold; `served_by` names environments."""
+    """One version. `missing` holds the gates of `next_stage` that do not hold; `served_by` names environments.
+
+    `numbered` is None until its semantic version was looked at; `checks` are those that count of each name.
+    """
 
     ref: VersionRef
     stage: Stage
@@ -43,6 +48,8 @@ class VersionStatus:
     validation: Validation | None
     provenance: str
     open_promotion: Promotion | None
+    numbered: Numbered | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,8 @@ def _version(
         validation=work.validations.open_for(ref) or work.validations.latest(ref),
         provenance=row.provenance,
         open_promotion=promotions[0] if promotions else None,
+        numbered=work.semver.get(ref),
+        checks=tuple(work.checks.latest(ref)),
     )
     return status, asked
 

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
-from lockgate.wire.shapes import Who
+from lockgate.wire.shapes import Check
 
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One result: its `grade` is attested. `digest` is that of the artifacts it is about."""
-
-    model: str
-    version: int
-    name: str
-    passed: bool
-    who: Who
-    at: datetime
-    digest: str
-    grade: str = "attested"
-    url: str = ""
-    comment: str = ""
-
-    @property
-    def ref(self) -> str:
-        """The version as people write it, `fraud@7`."""
-        return f"{self.model}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

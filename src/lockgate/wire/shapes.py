@@ -97,6 +97,7 @@ class Promotion:
     state_since: datetime | None = None
     closed_at: datetime | None = None
     asked_plan: str = ""
+    semantic_version: str | None = None
 
     @property
     def ref(self) -> str:
@@ -137,6 +138,7 @@ class Plan:
     serves_now: int | None
     parts: Mapping[str, str | None] = field(default_factory=dict)
     release: ReleaseSettings | None = None
+    semantic_version: str | None = None
 
     @property
     def ref(self) -> str:
@@ -179,6 +181,7 @@ class ApprovalRequest:
     state: str
     decisions: tuple[Decision, ...] = ()
     closed_because: str = ""
+    semantic_version: str | None = None
 
     @property
     def ref(self) -> str:
@@ -227,6 +230,7 @@ class Validation:
     seconds: float | None = None
     because: str = ""
     finished_at: datetime | None = None
+    semantic_version: str | None = None
 
     @property
     def ref(self) -> str:
@@ -236,6 +240,27 @@ class Validation:
     @property
     def is_over(self) -> bool:
         return self.state in VALIDATION_OVER
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A result that a system outside reported: its `grade` is attested. `digest` is of the artifacts it is about."""
+
+    model: str
+    version: int
+    name: str
+    passed: bool
+    who: Who
+    at: datetime
+    digest: str
+    grade: str = "attested"
+    url: str = ""
+    comment: str = ""
+
+    @property
+    def ref(self) -> str:
+        """The version as people write it, `fraud@7`."""
+        return f"{self.model}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +275,7 @@ class Release:
     promotion: str
     created_at: datetime
     baked_at: datetime | None = None
+    semantic_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +337,8 @@ class Quarantine:
 class VersionStatus:
     """Where one version is, what serves it, and what is still missing for the next stage.
 
-    `missing` are the gates of `next_stage` that do not hold; `served_by` names environments.
+    `missing` are the gates of `next_stage` that do not hold; `served_by` names environments. `semantic_because` says
+    why the semantic version is that, or why there is none yet. `checks` are those that count of each name.
     """
 
     model: str
@@ -328,6 +355,9 @@ class VersionStatus:
     validation: Validation | None = None
     provenance: str = ""
     open_promotion: Promotion | None = None
+    semantic_version: str | None = None
+    semantic_because: str = ""
+    checks: tuple[Check, ...] = ()
 
     @property
     def ref(self) -> str:

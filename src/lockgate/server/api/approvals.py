@@ -10,6 +10,7 @@ from lockgate.server.api import translate
 from lockgate.server.api import translate_approvals as shaped
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import Limit, body_of, described, stage_of, told, version_ref
+from lockgate.server.api.numbering import numbered
 from lockgate.server.identity import caller
 from lockgate.usecases import approve, approver_view, delegate, plan, withdraw
 from lockgate.usecases.ports import Ports
@@ -33,12 +34,12 @@ def _add_looking(router: APIRouter, ports: Ports) -> None:
         """The requests nobody has answered yet, oldest first; `after` is what the page before said as `next`."""
         found = approve.pending(ports, limit, after)
         follows = found[-1].id if len(found) == limit else ""
-        return Json(ApprovalList(tuple(translate.requested(each) for each in found), follows))
+        return Json(numbered(ports, ApprovalList(tuple(translate.requested(each) for each in found), follows)))
 
     @router.get("/approvals/{id}", response_model=wire.ApprovalView)
     def read_approval(id: str) -> Json:
         """One request with what an approver looks at: the version beside the one it would follow."""
-        return Json(shaped.view(approver_view.view(ports, id)))
+        return Json(numbered(ports, shaped.view(approver_view.view(ports, id))))
 
     @router.get("/plans/{digest}", response_model=wire.KeptPlan)
     def read_plan(digest: str) -> Json:
@@ -51,7 +52,8 @@ def _add_answering(router: APIRouter, ports: Ports) -> None:
     def ask_approval(body: Annotated[ApprovalAsk, body_of(ApprovalAsk)]) -> Json:
         """Ask for a yes to moving a version into a stage. It replaces an earlier request for the same."""
         ref, stage = version_ref(body.model, body.version), stage_of(body.to)
-        return Json(translate.requested(approve.request(ports, ref, caller(), told(body.reason, "reason"), stage)))
+        asked = approve.request(ports, ref, caller(), told(body.reason, "reason"), stage)
+        return Json(numbered(ports, translate.requested(asked)))
 
     @router.post("/approvals/decision", response_model=ApprovalRequest, openapi_extra=described(DecisionAsk))
     def decide(body: Annotated[DecisionAsk, body_of(DecisionAsk)]) -> Json:
@@ -66,14 +68,14 @@ def _add_answering(router: APIRouter, ports: Ports) -> None:
             plan=body.plan,
             archive=body.archive,
         )
-        return Json(translate.requested(decided))
+        return Json(numbered(ports, translate.requested(decided)))
 
     @router.post("/approvals/withdraw", response_model=ApprovalRequest, openapi_extra=described(wire.WithdrawAsk))
     def take_back(body: Annotated[wire.WithdrawAsk, body_of(wire.WithdrawAsk)]) -> Json:
         """Take back one's own request or one's own yes. 403 for somebody else's, 409 once the move is made."""
         ref, stage = version_ref(body.model, body.version), stage_of(body.to)
         after = withdraw.withdraw(ports, ref, caller(), body.reason, stage=stage, approval=body.approval)
-        return Json(translate.requested(after))
+        return Json(numbered(ports, translate.requested(after)))
 
 
 def _add_standing_in(router: APIRouter, ports: Ports) -> None:

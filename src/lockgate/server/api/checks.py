@@ -6,15 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from lockgate.domain import checks as domain
-from lockgate.domain.versions import VersionRef
 from lockgate.server.api import translate
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import Limit, body_of, described, version_ref
 from lockgate.server.identity import caller
 from lockgate.usecases import checks
 from lockgate.usecases.ports import Ports
-from lockgate.wire.checks import Check, CheckAsk, CheckList
+from lockgate.wire.checks import CheckAsk, CheckList
+from lockgate.wire.shapes import Check
 
 
 def routes(ports: Ports) -> APIRouter:
@@ -26,29 +25,13 @@ def routes(ports: Ports) -> APIRouter:
         """The check that counts of each name; with `every` all that were reported of the version, newest first."""
         ref = version_ref(model, version)
         found = checks.listed(ports, ref, every=every, limit=limit)
-        return Json(CheckList(tuple(checked(ref, each) for each in found)))
+        return Json(CheckList(tuple(translate.check(ref, each) for each in found)))
 
     @router.post("/checks", response_model=Check, openapi_extra=described(CheckAsk))
     def report_check(body: Annotated[CheckAsk, body_of(CheckAsk)]) -> Json:
         """Report a result about the version's files. 409 when they cannot be read, or are not those that were meant."""
         ref = version_ref(body.model, body.version)
         told = checks.Report(ref, body.name, body.passed, body.url, body.comment, body.digest)
-        return Json(checked(ref, checks.report(ports, told, caller())))
+        return Json(translate.check(ref, checks.report(ports, told, caller())))
 
     return router
-
-
-def checked(ref: VersionRef, of: domain.Check) -> Check:
-    """A result from outside."""
-    return Check(
-        model=ref.model,
-        version=ref.version,
-        name=of.name,
-        passed=of.passed,
-        who=translate.who(of.who),
-        at=of.at,
-        digest=of.digest,
-        grade=of.grade,
-        url=of.url,
-        comment=of.comment,
-    )

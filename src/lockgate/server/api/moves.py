@@ -10,6 +10,7 @@ from lockgate.domain.promotion import Kind, Promotion
 from lockgate.server.api import rollouts, translate
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import Limit, body_of, described, known_model, stage_of, version_ref
+from lockgate.server.api.numbering import numbered
 from lockgate.server.identity import caller
 from lockgate.usecases import plan, promote, roll_back
 from lockgate.usecases.ports import Ports
@@ -31,7 +32,7 @@ def _add_asking(router: APIRouter, ports: Ports) -> None:
         """What a promotion would do now, judged on the evidence of this moment. Moves nothing."""
         ref, stage = version_ref(body.model, body.version), stage_of(body.to)
         made = plan.plan(ports, ref, stage, archive_existing=body.archive_existing, keep=body.keep)
-        return Json(translate.planned(made))
+        return Json(numbered(ports, translate.planned(made)))
 
     @router.post("/promotions", response_model=shapes.Promotion, openapi_extra=described(PromotionAsk))
     def ask_promotion(body: Annotated[PromotionAsk, body_of(PromotionAsk)]) -> Json:
@@ -47,13 +48,14 @@ def _add_asking(router: APIRouter, ports: Ports) -> None:
             leaves=None if body.replace is None else version_ref(body.model, body.replace),
             plan=body.plan,
         )
-        return _opened(promote.ask(ports, asked))
+        return _opened(ports, promote.ask(ports, asked))
 
     @router.post("/rollbacks", response_model=shapes.Promotion, openapi_extra=described(RollbackAsk))
     def ask_rollback(body: Annotated[RollbackAsk, body_of(RollbackAsk)]) -> Json:
         """Go back to the last known good release, or to a version that qualifies. 409 when there is none."""
         to = None if body.to is None else version_ref(body.model, body.to).version
-        return _opened(roll_back.ask(ports, body.model, caller(), body.reason, to=to, environment=body.environment))
+        asked = roll_back.ask(ports, body.model, caller(), body.reason, to=to, environment=body.environment)
+        return _opened(ports, asked)
 
 
 def _add_following(router: APIRouter, ports: Ports) -> None:
@@ -62,17 +64,17 @@ def _add_following(router: APIRouter, ports: Ports) -> None:
         """The latest promotions, newest first, of one model or of all."""
         with ports.store.reading() as work:
             found = work.promotions.recent(model, limit)
-        return Json(shapes.PromotionList(tuple(translate.promoted(each) for each in found)))
+        return Json(numbered(ports, shapes.PromotionList(tuple(translate.promoted(each) for each in found))))
 
     @router.get("/promotions/{id}", response_model=shapes.Promotion)
     def read_promotion(id: str) -> Json:
         """One promotion as it is now, over or not."""
-        return Json(translate.promoted(promote.look(ports, id)))
+        return Json(numbered(ports, translate.promoted(promote.look(ports, id))))
 
     @router.post("/promotions/{id}/cancel", response_model=shapes.Promotion)
     def cancel_promotion(id: str) -> Json:
         """Withdraw an open promotion. 409 when it is over or committed already."""
-        return Json(translate.promoted(promote.cancel(ports, id, caller())))
+        return Json(numbered(ports, translate.promoted(promote.cancel(ports, id, caller()))))
 
     @router.get("/rollouts", response_model=shapes.RolloutList)
     def list_rollouts(model: str) -> Json:
@@ -82,9 +84,9 @@ def _add_following(router: APIRouter, ports: Ports) -> None:
             return Json(shapes.RolloutList(rollouts.of_model(work, model)))
 
 
-def _opened(promotion: Promotion) -> Json:
+def _opened(ports: Ports, promotion: Promotion) -> Json:
     """Done: 200. Open: 202, it goes on. Over otherwise: the error that its end is."""
     if not promotion.state.is_over:
-        return Json(translate.promoted(promotion), status_code=202)
+        return Json(numbered(ports, translate.promoted(promotion)), status_code=202)
     promote.answer(promotion)
-    return Json(translate.promoted(promotion))
+    return Json(numbered(ports, translate.promoted(promotion)))

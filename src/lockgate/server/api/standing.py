@@ -11,6 +11,7 @@ from lockgate.domain.serving import EndpointState
 from lockgate.server.api import translate
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import body_of, described
+from lockgate.server.api.numbering import numbered
 from lockgate.server.identity import caller
 from lockgate.usecases import retire, status
 from lockgate.usecases.ports import Ports
@@ -27,16 +28,16 @@ def routes(ports: Ports, host: str) -> APIRouter:
         """All models on a line each, or one: its versions, endpoints and pending approvals."""
         if model is None:
             overview = status.overview(ports)
-            return Json(translate.overview(overview, _endpoints(ports, host)))
+            return Json(numbered(ports, translate.overview(overview, _endpoints(ports, host))))
         found = status.of_model(ports, model)
         with ports.store.reading() as work:
             seen = translate.endpoints(work, found.endpoints, host)
-        return Json(translate.model_status(found, seen))
+        return Json(numbered(ports, translate.model_status(found, seen)))
 
     @router.get("/endpoints", response_model=EndpointList)
     def read_endpoints() -> Json:
         """What is served, where, by which processes; retired endpoints are left out."""
-        return Json(EndpointList(_endpoints(ports, host)))
+        return Json(numbered(ports, EndpointList(_endpoints(ports, host))))
 
     @router.post("/endpoints/retire", response_model=Endpoint, openapi_extra=described(RetireAsk))
     def retire_endpoint(body: Annotated[RetireAsk, body_of(RetireAsk)]) -> Json:

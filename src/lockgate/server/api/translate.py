@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from lockgate.domain import (
     approvals,
     audit,
+    checks,
     drift,
     evidence,
     identity,
@@ -173,8 +174,25 @@ def endpoints(work: Work, of: Iterable[serving.Endpoint], host: str) -> tuple[sh
     return tuple(endpoint(each, work.endpoints.observed(each.id), host) for each in of)
 
 
+def check(ref: versions.VersionRef, of: checks.Check) -> shapes.Check:
+    """A result from outside."""
+    return shapes.Check(
+        model=ref.model,
+        version=ref.version,
+        name=of.name,
+        passed=of.passed,
+        who=who(of.who),
+        at=of.at,
+        digest=of.digest,
+        grade=of.grade.value,
+        url=of.url,
+        comment=of.comment,
+    )
+
+
 def version_status(of: statuses.VersionStatus) -> shapes.VersionStatus:
     """Where one version is."""
+    numbered = of.numbered
     return shapes.VersionStatus(
         model=of.ref.model,
         version=of.ref.version,
@@ -190,6 +208,9 @@ def version_status(of: statuses.VersionStatus) -> shapes.VersionStatus:
         validation=validated(of.validation) if of.validation is not None else None,
         provenance=of.provenance,
         open_promotion=promoted(of.open_promotion) if of.open_promotion is not None else None,
+        semantic_version=str(numbered.number) if numbered is not None and numbered.number is not None else None,
+        semantic_because=numbered.because if numbered is not None else "",
+        checks=tuple(check(of.ref, each) for each in of.checks),
     )
 
 
