@@ -136,18 +136,26 @@ def simulate(file: str, since: str | None, model: str, url: str | None, user: st
 @click.option("--reason", default="", help="Why; it stands on the record.")
 @options.asks
 def apply_(file: str, reason: str, url: str | None, user: str | None, as_json: bool) -> None:
-    """Put a policy file in force for every server: the next verdict is given by it. Takes an administrator."""
+    """Put a policy file in force for every server: the next verdict is given by it.
+
+    Takes an administrator, and once there are users a second one who agrees (exit 8 until then).
+    """
     from lockgate.wire.plain import to_json
 
     read(Path(file), options.settings())
     found = options.caller(url, user).client().policies.apply(text_of(Path(file)), reason)
     if as_json:
         outcome.show_json(to_json(found))
+    elif found.proposal:
+        show.line(f"{file} is proposed (digest {show.short(found.digest)}): a second administrator puts it in force.")
+        show.line(f"  lockgate policy approve {found.proposal}")
     elif not found.changed:
         show.line(f"{file} is in force already (digest {show.short(found.digest)}). Nothing was changed.")
     else:
         show.line(f"{file} is in force: level {found.level}, digest {show.short(found.digest)}.")
         show.line(f"Before it: {show.short(found.before)}.")
+    if found.proposal:
+        raise outcome.Ends(outcome.WAITING)
 
 
 def read(file: Path, settings: Settings) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -13,6 +14,7 @@ from lockgate.domain.replay import Replayed
 from lockgate.server.api import translate
 from lockgate.server.api.answering import Json
 from lockgate.server.api.asking import body_of, described, stage_of, version_ref
+from lockgate.server.authorise import lacking
 from lockgate.server.identity import caller
 from lockgate.usecases import apply_policy, explain, replay, simulate
 from lockgate.usecases.ports import Ports
@@ -49,21 +51,32 @@ def routes(ports: Ports, parse_policy: Callable[[str | None], Policy]) -> APIRou
 
     @router.post("/policy/apply", response_model=wire.AppliedPolicy, openapi_extra=described(wire.ApplyAsk))
     def apply(body: Annotated[wire.ApplyAsk, body_of(wire.ApplyAsk)]) -> Json:
-        """Put a policy in force for every server. The one that is in force already changes nothing."""
-        done = apply_policy.change(ports, body.text, parse_policy, caller(), body.reason)
-        policy = done.policy
-        return Json(wire.AppliedPolicy(policy.digest, policy.level.value, True, done.changed, done.before))
+        """Put a policy in force for every server. The one that is in force already changes nothing.
+
+        Once there are users it waits for a second administrator: 202, with the id of the proposal.
+        """
+        policy = parse_policy(body.text)
+        done = apply_policy.change(ports, body.text, lambda _: policy, caller(), body.reason)
+        told = wire.AppliedPolicy(policy.digest, policy.level.value, True, done.changed, done.before)
+        if done.proposal is None:
+            return Json(told)
+        return Json(replace(told, in_force=False, proposal=done.proposal.id), status_code=202)
 
     @router.post("/policy/simulate", response_model=wire.SimulatedPage, openapi_extra=described(wire.SimulateAsk))
     def simulate_policy(body: Annotated[wire.SimulateAsk, body_of(wire.SimulateAsk)]) -> Json:
         """A page of the history judged under another policy, oldest first. Changes nothing."""
         asked = simulate.Asked(body.since, body.model, body.after, body.limit)
-        return Json(_page(simulate.simulate(ports, parse_policy(body.text), asked)))
+        page = simulate.simulate(ports, parse_policy(body.text), asked)
+        theirs = tuple(each for each in page.rejudged if lacking(each.promotion.ref.model) is None)
+        return Json(_page(replace(page, rejudged=theirs)))
 
     @router.post("/audit/replay", response_model=wire.ReplayedVerdict, openapi_extra=described(wire.ReplayAsk))
     def replay_entry(body: Annotated[wire.ReplayAsk, body_of(wire.ReplayAsk)]) -> Json:
         """Judge the verdict that an entry tells of again, by the evidence and the policy of that day."""
-        return Json(_replayed(body.entry, replay.replay_entry(ports, body.entry)))
+        found = replay.replay_entry(ports, body.entry)
+        if (refusal := lacking(found.then.ref.model)) is not None:
+            raise refusal
+        return Json(_replayed(body.entry, found))
 
     return router
 
