@@ -124,7 +124,11 @@ def _limit(evidence: Evidence, rules: StageRules, limit: int, level: Level) -> G
     required = f"at most {limit} in {evidence.target}"
     if after <= limit:
         return Gate(key, HOLDS, f"{after} of {limit} with this one", str(after), required, level=level)
-    names = ", ".join(str(ref) for ref in evidence.occupants[: after - limit]) or "another version"
+    going = evidence.occupants[: after - limit]
+    names = ", ".join(str(ref) for ref in going) or "another version"
     because = f"{evidence.target} holds {len(evidence.occupants)} already; {names} would have to leave"
+    move = f"lockgate promote {evidence.ref} --to {evidence.target.lower()}"
     hint = "Ask to archive existing versions, or set governance.evict: oldest."
+    if going:
+        hint = f"{move} --replace {going[0].version} names who leaves; {move} archives all that are there."
     return Gate(key, FAILS, because, str(after), required, hint, level)

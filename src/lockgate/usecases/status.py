@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -93,7 +93,7 @@ def of_model(ports: Ports, model: str) -> ModelStatus:
         policy, now = work.policies.in_force(), ports.clock.now()
         endpoints = tuple(work.endpoints.of_model(model))
         found = [_version(work, policy, row, endpoints, now) for row in work.versions.of_model(model)]
-        waiting = tuple(request for request in work.approvals.pending() if request.ref.model == model)
+        waiting = tuple(work.approvals.pending_of(model))
         differing = tuple(work.drift.differences(model))
     return ModelStatus(model, tuple(_judged(ports, found)), endpoints, waiting, differing)
 
@@ -102,7 +102,7 @@ def overview(ports: Ports) -> Overview:
     """Every registered model that is no prompt, by name."""
     with ports.store.reading() as work:
         policy, text = work.policies.in_force(), work.policies.text()
-        waiting = work.approvals.pending()
+        waiting = work.approvals.pending_counts()
         models = tuple(_summary(work, model, waiting) for model in work.catalog.models())
     return Overview(models, policy.level, policy.digest, text is None)
 
@@ -161,7 +161,7 @@ def _version(
     return status, asked
 
 
-def _summary(work: Work, model: str, waiting: Sequence[ApprovalRequest]) -> ModelSummary:
+def _summary(work: Work, model: str, waiting: Mapping[str, int]) -> ModelSummary:
     rows = work.versions.of_model(model)
     primaries = {row.stage: row.ref.version for row in rows if row.primary}
     return ModelSummary(
@@ -170,5 +170,5 @@ def _summary(work: Work, model: str, waiting: Sequence[ApprovalRequest]) -> Mode
         staging=primaries.get(Stage.STAGING),
         production=primaries.get(Stage.PRODUCTION),
         endpoints=tuple(work.endpoints.of_model(model)),
-        pending=sum(1 for request in waiting if request.ref.model == model),
+        pending=waiting.get(model, 0),
     )
