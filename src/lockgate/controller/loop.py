@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lockgate.controller.deadlines import Deadlines
 from lockgate.controller.troubles import Troubles
 from lockgate.controller.watching import Watch
 from lockgate.domain.errors import LockgateError
@@ -55,6 +56,7 @@ class Controller:
             for name, step in (("promotions", self.advance_one), ("validations", self.validate_one))
         ]
         threads.append(threading.Thread(target=Watch(self._ports).run, args=(stop,), name="drift", daemon=True))
+        threads.append(threading.Thread(target=Deadlines(self._ports).run, args=(stop,), name="deadlines", daemon=True))
         if self._deliverer is not None:
             threads.append(threading.Thread(target=self._deliverer.run, args=(stop,), name="webhooks", daemon=True))
         if self._numberer is not None:
