@@ -10,19 +10,22 @@ from lockgate import __version__
 from lockgate.cli import outcome
 from lockgate.cli.audit import audit
 from lockgate.cli.check import check
-from lockgate.cli.consent import approvals, approve, reject, request
+from lockgate.cli.consent import approvals, approve, reject, request, withdraw
 from lockgate.cli.demo import demo
 from lockgate.cli.doctor import doctor
 from lockgate.cli.down import down
 from lockgate.cli.drift import drift
+from lockgate.cli.emergency import break_glass
 from lockgate.cli.evidence import plan, validate
 from lockgate.cli.foreground import agent, controller, prepare, server
 from lockgate.cli.import_users import import_
 from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
+from lockgate.cli.policy_second import COMMANDS as SECOND
 from lockgate.cli.semver import semver
 from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
+from lockgate.cli.standing_in import delegate
 from lockgate.cli.tokens import tokens
 from lockgate.cli.uninstall import uninstall
 from lockgate.cli.up import up
@@ -32,8 +35,8 @@ from lockgate.cli.webhooks import webhooks
 SECTIONS = {
     "Run it": (up, down, init, demo),
     "See where things stand": (status, plan, approvals, endpoints, rollout, semver, drift, audit, policy, webhooks),
-    "Move a version": (validate, check, request, approve, reject, promote, rollback),
-    "Say who may do what": (users, tokens, whoami),
+    "Move a version": (validate, check, request, approve, reject, withdraw, promote, rollback, break_glass),
+    "Say who may do what": (users, tokens, whoami, delegate),
     "Come and go": (doctor, uninstall),
     "Run one process alone": (server, controller, agent),
 }
@@ -61,6 +64,8 @@ for _section in SECTIONS.values():
     for _command in _section:
         cli.add_command(_command)
 cli.add_command(prepare)
+for _command in SECOND:
+    policy.add_command(_command)
 users.add_command(import_)
 
 
