@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import doctor_report, follow, options, outcome, show
+from lockgate.cli import approval_page, doctor_report, follow, options, outcome, show
 from lockgate.cli.home import CHILDREN, UP
 
 if TYPE_CHECKING:
     from lockgate.sdk.client import Lockgate
+    from lockgate.wire.approvals import BreakGlass
     from lockgate.wire.shapes import ModelStatus, ModelSummary, Overview, VersionStatus
 
 
@@ -25,17 +26,25 @@ def status(model: str | None, url: str | None, user: str | None, as_json: bool) 
     client = caller.client()
     if model is not None:
         found = _of_model(client, model)
+        glasses = _open_glasses(client, model)
         if as_json:
-            outcome.show_json(to_json(found))
+            outcome.show_json({**to_json(found), "break_glass": to_json(glasses)})
         else:
+            approval_page.tell_reviews(glasses)
             _tell_model(found)
         return
-    overview = client.status()
+    overview, glasses = client.status(), _open_glasses(client, None)
     processes = _processes(caller.url)
     if as_json:
-        outcome.show_json({**to_json(overview), "processes": processes})
+        outcome.show_json({**to_json(overview), "processes": processes, "break_glass": to_json(glasses)})
     else:
+        approval_page.tell_reviews(glasses)
         _tell_overview(overview, processes, caller.url)
+
+
+def _open_glasses(client: Lockgate, model: str | None) -> tuple[BreakGlass, ...]:
+    """When gates were set aside or are asked to be, as long as somebody has to do something about it."""
+    return tuple(glass for glass in client.break_glass.all(model) if approval_page.review_line(glass))
 
 
 def _of_model(client: Lockgate, model: str) -> ModelStatus:

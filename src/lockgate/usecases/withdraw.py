@@ -12,6 +12,7 @@ from lockgate.domain.canonical import Plain
 from lockgate.domain.consent import asked_of
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import LOCKGATE, Who
+from lockgate.domain.policy import ApprovalRule, Policy
 from lockgate.domain.stages import Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.approval_tags import mirror
@@ -20,7 +21,7 @@ from lockgate.usecases.gather import gather, lifecycle, stored_facts
 from lockgate.usecases.people import logged_in, refusals_recorded
 from lockgate.usecases.ports import Ports, Work
 
-SWEPT = 1_000  # requests that one look for old ones reads at most
+AT_A_TIME = 1_000
 
 
 def withdraw(
@@ -58,22 +59,32 @@ def withdraw(
 def expire(ports: Ports) -> int:
     """Close the requests that nobody answered in the time that the policy gives; how many there were.
 
-    The controller calls it again and again: it reads the oldest ones alone.
+    The controller calls it again and again.
     """
     with ports.store.reading() as work:
         policy, now = work.policies.in_force(), ports.clock.now()
-        old = [
-            asked
-            for asked in work.approvals.pending(SWEPT)
-            if expired(asked, policy.rules(asked.ref.model, asked.stage).approval, now)
-        ]
+        old, after = [], ""
+        while page := work.approvals.pending(AT_A_TIME, after) if _any_expires(policy) else ():
+            old += [each for each in page if expired(each, _rule(policy, each), now)]
+            after = page[-1].id
     return sum(_expire(ports, asked) for asked in old)
+
+
+def _any_expires(policy: Policy) -> bool:
+    """Whether any request at all expires: mostly none does, and then none is read."""
+    stages = [policy.stages, *(stages for _, stages in policy.models)]
+    rules = [rules.approval for each in stages for rules in each.values()]
+    return any(rule is not None and rule.request_expires is not None for rule in rules)
+
+
+def _rule(policy: Policy, asked: ApprovalRequest) -> ApprovalRule | None:
+    return policy.rules(asked.ref.model, asked.stage).approval
 
 
 def _expire(ports: Ports, seen: ApprovalRequest) -> bool:
     with ports.store.writing(seen.ref.model) as work:
         asked, now, ref = work.approvals.get(seen.id), ports.clock.now(), seen.ref
-        rule = work.policies.in_force().rules(ref.model, seen.stage).approval
+        rule = _rule(work.policies.in_force(), seen)
         if asked is None or asked.state is not RequestState.PENDING or not expired(asked, rule, now):
             return False
         because = "nobody answered it in the time that the policy gives"
