@@ -127,9 +127,8 @@ def _tests(candidate: Side, champion: Side | None) -> None:
     if not names:
         show.line("Tests: none was run. Run them with: " + f"lockgate validate {candidate.model}@{candidate.version}")
         return
-    rows = [
-        (name, _result(candidate.validation, name), _result(champion and champion.validation, name)) for name in names
-    ]
+    theirs = champion.validation if champion else None
+    rows = [(name, _result(candidate.validation, name), _result(theirs, name)) for name in names]
     show.table(("test", "this", f"version {champion.version}" if champion else "champion"), rows)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
 class Defaulting(click.Group):
-    """Runs `default` where the first word is none of its commands."""
+    """Runs the command `default` where the first word is none of its commands."""
 
-    def __init__(self, *args: object, default: str, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type] - click's own arguments, passed on
+    def __init__(self, *args: Any, default: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

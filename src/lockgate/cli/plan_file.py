@@ -75,9 +75,9 @@ def _of_file(path: Path) -> Bound | None:
             VersionRef.parse(f"{told['model']}@{told['version']}"), Stage.parse(told["stage"]), told["digest"]
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput):
-        right = False
+        raise BadInput(f"{path} is no plan of Lockgate's.", hint=_HINT) from None
     if not right:
-        raise BadInput(f"{path} is no plan of Lockgate's.", hint=_HINT)
+        raise BadInput(f"{path} is no plan that this release of Lockgate reads.", hint=_HINT)
     if digest_of_parts(parts) != found.digest or _about(parts) != (str(found.ref), found.stage.value):
         raise BadInput(f"{path} was changed after it was written: its parts do not make its digest.", hint=_HINT)
     return found

@@ -59,9 +59,9 @@ def _delegations() -> None:
         sa.Column("ended_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="lockgate_delegations_pk"),
     )
-    where = {"sqlite_where": _NOT_ENDED, "postgresql_where": _NOT_ENDED}
-    op.create_index("lockgate_delegations_taker", "lockgate_delegations", ["taker"], **where)
-    op.create_index("lockgate_delegations_giver", "lockgate_delegations", ["giver"], **where)
+    for name, column in (("lockgate_delegations_taker", "taker"), ("lockgate_delegations_giver", "giver")):
+        table = "lockgate_delegations"
+        op.create_index(name, table, [column], sqlite_where=_NOT_ENDED, postgresql_where=_NOT_ENDED)
     op.create_index("lockgate_delegations_at", "lockgate_delegations", ["at"])
 
 
@@ -88,8 +88,13 @@ def _glasses() -> None:
         sa.ForeignKeyConstraint(["model_id"], ["lockgate_models.id"], name="lockgate_break_glass_model_id_fk"),
         sa.PrimaryKeyConstraint("id", name="lockgate_break_glass_pk"),
     )
-    where = {"sqlite_where": _UNREVIEWED, "postgresql_where": _UNREVIEWED}
-    op.create_index("lockgate_break_glass_unreviewed", "lockgate_break_glass", ["confirmed_at"], **where)
+    op.create_index(
+        "lockgate_break_glass_unreviewed",
+        "lockgate_break_glass",
+        ["confirmed_at"],
+        sqlite_where=_UNREVIEWED,
+        postgresql_where=_UNREVIEWED,
+    )
     op.create_index("lockgate_break_glass_promotion", "lockgate_break_glass", ["promotion"])
     op.create_index("lockgate_break_glass_model", "lockgate_break_glass", ["model_id", "asked_at"])
     op.create_index("lockgate_break_glass_asked", "lockgate_break_glass", ["asked_at"])
