@@ -63,8 +63,9 @@ def sample(
         return
     show.line(f"{len(ids)} of {show.counted(drawn.population, 'promotion')} drawn, with the seed {drawn.seed}.")
     show.line(f"{path} holds them. Open index.html in it.")
-    until_then = drawn.until.isoformat()
-    show.line(f"The same again: lockgate audit sample -n {wanted} --until {until_then} --seed {drawn.seed} --output …")
+    from lockgate.cli.sample_page import again
+
+    show.line(f"The same again: {again(drawn)} --output …")
 
 
 def write_bundle(drawn: wire.Sample, path: Path) -> None:

@@ -38,7 +38,12 @@ _TONES = {
     **dict.fromkeys(("waits", "cancelled", "pending"), "waits"),
 }
 # columns whose cells are short and are read down, not along
-_WHOLE = frozenset({"at (UTC)", "since (UTC)", "stage", "outcome", "answer", "version", "number", "level", "entries"})
+_WHOLE = frozenset(
+    {
+        *("at (UTC)", "since (UTC)", "until (UTC)", "stage", "outcome", "answer", "version", "level", "entries"),
+        *("entry", "action", "proof", "gate", "promotion", "who", "asked for by"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

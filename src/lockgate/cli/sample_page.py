@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def _parts(sample: wire.Sample) -> Iterator[Html]:
             ("of what was over", f"from {began} to {_time(sample.until)}, UTC"),
             ("drawn", f"{len(sample.promotions)} of {sample.population}"),
             ("seed", page.code(sample.seed)),
-            ("to draw them again", page.code(_again(sample))),
+            ("to draw them again", page.code(again(sample))),
             ("public keys of the record", page.code(" ".join(sample.keys)) if sample.keys else "none"),
             ("by", f"Lockgate {sample.lockgate}"),
         )
@@ -56,10 +57,12 @@ def _parts(sample: wire.Sample) -> Iterator[Html]:
         yield Html(f"<pre>{page.escape(sample.checkpoint)}</pre>")
 
 
-def _again(sample: wire.Sample) -> str:
+def again(sample: wire.Sample) -> str:
+    """The command that draws the same promotions again, but for where they go."""
     since = f" --since {sample.since.isoformat()}" if sample.since else ""
     until = f" --until {sample.until.isoformat()}"
-    return f"lockgate audit sample -n {max(1, len(sample.promotions))}{since}{until} --seed '{sample.seed}'"
+    wanted = max(1, len(sample.promotions))
+    return f"lockgate audit sample -n {wanted}{since}{until} --seed {shlex.quote(sample.seed)}"
 
 
 def _line(of: wire.Sampled) -> tuple[object, ...]:

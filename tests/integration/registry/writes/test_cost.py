@@ -20,7 +20,15 @@ from tests.integration.registry.writes.registry import Registry, add_models, add
 
 _VERSIONS = 2_000
 # few rows however large the registry is
-SMALL = {"inside", "lockgate_policies", "lockgate_endpoints", "webhooks", "webhook_events", "lockgate_subscriptions"}
+SMALL = {
+    "inside",
+    "lockgate_policies",
+    "lockgate_endpoints",
+    "webhooks",
+    "webhook_events",
+    "lockgate_subscriptions",
+    "lockgate_people",
+}
 
 Change = Callable[[Any], object]
 # what the commonest changes take, on SQLite with the beginning of the transaction, and on PostgreSQL
