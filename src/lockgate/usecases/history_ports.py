@@ -28,7 +28,7 @@ class PastModel:
     @property
     def chain(self) -> str:
         """The chain that its entries are in."""
-        return f"model:{self.id}"
+        return "model:" + str(self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ VALIDATION_OVER = frozenset({"passed", "failed", "error"})
 class Who:
     """A caller. `verified` is False where the name is only a claim; `via` is the door: api, sdk, cli, mlflow…
 
-    `kind` is person or service; `address` and `request` are from where and in which request, where that is told.
+    `kind` is person or service; `address`, `request` and `token` are from where, in which request and with which token
+    (its id), where that is told.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Who:
     kind: str = "person"
     address: str = ""
     request: str = ""
+    token: str = ""
 
     def __str__(self) -> str:
         return self.name if self.verified else f"{self.name} (unverified)"

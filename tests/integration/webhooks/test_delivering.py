@@ -220,6 +220,7 @@ def test_a_receiver_that_is_gone_is_told_nothing_more(office: Office, hook: Rece
         (entry,) = work.record.read(action="webhook:disabled")
     assert entry.plain["who"] == {
         "name": "lockgate", "verified": True, "via": "controller", "kind": "service", "address": "", "request": "",
+        "token": "",
     }  # fmt: skip
     assert entry.plain["reason"] == "its receiver answered 410 Gone"
     assert {each.last_error for each in office.log("a")} == {"it answered 410", "the webhook is disabled"}

@@ -38,7 +38,7 @@ def places(entries: list[Linked], expected: Heads) -> list[int]:
 
 
 def test_an_entry_says_who_what_from_to_when_and_why() -> None:
-    ann = Who("ann", True, "cli", kind="service", address="192.0.2.7", request="req_1")
+    ann = Who("ann", True, "cli", kind="service", address="192.0.2.7", request="req_1", token="tok_1")
     entry = Entry("version:promoted", ann, NOW, "iris", 7, "None", "Staging", "better", {"seen": 1})
     linked = link(entry, "iris", 1, BEGINNING)
 
@@ -55,6 +55,7 @@ def test_an_entry_says_who_what_from_to_when_and_why() -> None:
             "kind": "service",
             "address": "192.0.2.7",
             "request": "req_1",
+            "token": "tok_1",
         },
         "action": "version:promoted",
         "model": "iris",

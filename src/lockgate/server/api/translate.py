@@ -27,7 +27,7 @@ from lockgate.wire import shapes
 
 def who(of: identity.Who) -> shapes.Who:
     """A caller."""
-    return shapes.Who(of.name, of.verified, of.via, of.kind, of.address, of.request)
+    return shapes.Who(of.name, of.verified, of.via, of.kind, of.address, of.request, of.token)
 
 
 def gate(of: verdict.Gate) -> shapes.Gate:
