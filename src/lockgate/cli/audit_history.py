@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockgate.wire import history as wire
+    from lockgate.wire import shapes
 
 
 def add_to(audit: click.Group) -> None:
@@ -68,7 +69,7 @@ def _stage(of: wire.InStage) -> str:
     return of.stage if of.primary is not False else f"{of.stage} (not the primary)"
 
 
-def _agreed(behind: wire.Behind) -> list[wire.shapes.Decision]:
+def _agreed(behind: wire.Behind) -> list[shapes.Decision]:
     """The yeses to the very plan that was carried out."""
     request, plan = behind.request, behind.promotion.plan_digest
     return [d for d in request.decisions if d.approved and d.plan_digest == plan] if request is not None else []

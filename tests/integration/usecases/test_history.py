@@ -102,9 +102,10 @@ def test_an_answer_that_came_after_the_move_is_not_told_as_if_it_had_come_before
 def test_who_was_the_primary_of_several_is_told_by_the_record(world: Make) -> None:
     here = begun(world, UNSERVED)
     first, second = here.register(), here.register()
-    for ref in (first, second):
-        here.done(ref, PRODUCTION, archive_existing=False)
-        at = passes(here)
+    here.done(first, PRODUCTION, archive_existing=False)
+    here.clock.forward(hours=1)
+    here.done(second, PRODUCTION, archive_existing=False)
+    at = passes(here)
     assert [(each.version, each.primary) for each in only(then(here, at)).stages] == [(1, False), (2, True)]
     here.done(first, PRODUCTION, archive_existing=False)
     later = passes(here)
