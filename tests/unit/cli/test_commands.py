@@ -11,6 +11,7 @@ import pytest
 from lockgate.cli import follow, outcome, show
 from lockgate.cli.main import cli
 from lockgate.sdk import errors
+from lockgate.sdk.approvals import BreakGlass
 from lockgate.sdk.client import Lockgate
 from lockgate.wire import shapes
 from lockgate.wire.webhooks import Delivery, Webhook
@@ -88,7 +89,8 @@ def test_a_promotion_that_gets_done_exits_0_and_says_where_it_is_served(
     assert shown.out == "Done: fraud@7 is in Production, served at http://127.0.0.1:5002/invocations.\n"
     assert "switching traffic" in shown.err
     assert server.asked == {
-        "version": ("fraud", 7), "to": "Production", "reason": "why not", "archive_existing": False,
+        "version": ("fraud", 7), "to": "Production", "reason": "why not", "archive_existing": False, "plan": "",
+        "replace": None,
     }  # fmt: skip
 
 
@@ -231,6 +233,7 @@ def test_what_is_missing_is_told_as_what_it_is_at_the_policys_level(
     lacking = (replace(APPROVAL, level=level),)
     version = shapes.VersionStatus("fraud", 7, "Staging", NOW, True, None, next_stage="Production", missing=lacking)
     monkeypatch.setattr(Lockgate, "status", lambda *_: shapes.ModelStatus("fraud", (version,)))
+    monkeypatch.setattr(BreakGlass, "all", lambda *_: ())
 
     assert _run("status", "fraud") == 0
     shown = capsys.readouterr().out
