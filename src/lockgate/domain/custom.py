@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockgate.domain.canonical import Plain, digest
+from lockgate.domain.validation import SUITE
 
 if TYPE_CHECKING:
     from lockgate.domain.evidence import Evidence, Metric
     from lockgate.domain.policy import StageRules
 
 LONGEST_RULE = 4096  # characters
+TRUE, FALSE = "it is true", "it is false"
 NAMES = ("metrics", "champion", "tags", "model", "validation", "checks", "stage", "target", "hours_in_stage")
 SEMANTIC_VERSION = "model_version"
 # Lockgate's own, about the very act that is judged: an approval would make the evidence another one
@@ -68,6 +70,11 @@ def read_digest(evidence: Evidence, rules: StageRules) -> str | None:
 def names_in(expressions: Iterable[str]) -> frozenset[str]:
     """Which of NAMES the rules may read. One in a text or a comment counts too: one too many, and never one less."""
     return frozenset(name for rule in expressions for name in _WORDS.findall(rule))
+
+
+def wants_validation(expression: str) -> bool:
+    """Whether the rule reads what a validation finds: its tests, or a figure that one of them measures."""
+    return "validation" in names_in([expression]) or any(f"{test}." in expression for test in SUITE)
 
 
 def seen_by(expressions: Iterable[str], evidence: Evidence) -> Seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lockgate.domain.consent import approval_gate, quarantine_gate
+from lockgate.domain.custom import wants_validation
 from lockgate.domain.evidence import Evidence
 from lockgate.domain.gates import artifacts, metrics, outside, stages
 from lockgate.domain.gates.groups import branches, group_gate
@@ -77,7 +78,8 @@ def _validated(rules: StageRules) -> tuple[str, ...]:
     bounds += [f"max_{name}" for name in rules.ceilings if metrics.is_figure(name)]
     bounds += [f"champion:{name}" for name in rules.champion if metrics.is_figure(name)]
     examined = _OF_A_VALIDATION if rules.validation_tests or rules.require_signature else ()
-    return (*rules.validation_tests, *examined, *bounds)
+    custom = [f"rule:{rule.name}" for rule in rules.custom if wants_validation(rule.cel)]
+    return (*rules.validation_tests, *examined, *bounds, *custom)
 
 
 def _gates(evidence: Evidence, rules: StageRules, level: Level) -> Iterator[Gate]:

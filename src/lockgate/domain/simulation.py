@@ -96,6 +96,7 @@ class _Had:
         compared = frozenset(name for each in asked for name in each.champion)
         bounded = frozenset(name for each in asked for name in (*each.metrics, *each.ceilings))
         tags = frozenset(key for each in asked for key in each.required_tags)
+        tags |= {custom.SEMANTIC_VERSION} if "model" in names else frozenset()
         return cls(
             evidence=evidence,
             rules=rules,
@@ -162,7 +163,7 @@ def _read(had: _Had, new: StageRules, rule: str) -> Iterator[str]:
         fields = _fields(rule, r"\btags")
         yield from ["the tags"] if fields is None else [had.tag(name) for name in fields]
     if "model" in names and "semantic_version" in rule:
-        yield had.tag(custom.SEMANTIC_VERSION)
+        yield "the semantic version" if had.tag(custom.SEMANTIC_VERSION) else ""
     if "checks" in names:
         yield had.check()
 

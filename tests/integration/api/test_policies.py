@@ -163,6 +163,6 @@ def test_a_policy_that_is_applied_is_in_force_at_once_and_on_the_record(machine:
         ("model:1#1", BadRequest, "tells of no verdict"),
     ],
 )
-def test_what_is_no_verdict_cannot_be_judged_again(past: Machine, entry, error, told) -> None:
+def test_what_is_no_verdict_cannot_be_judged_again(past: Lockgate, entry, error, told) -> None:
     with pytest.raises(error, match=told):
         past.policies.replay(entry)

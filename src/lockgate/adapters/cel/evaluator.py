@@ -16,7 +16,7 @@ from typing import Any
 from lockgate.adapters.cel import explaining
 from lockgate.adapters.cel.explaining import FUNCTIONS, TYPES
 from lockgate.adapters.cel.process import Child, Ended, TookTooLong
-from lockgate.domain.custom import LONGEST_RULE, NAMES, Fault, Seen
+from lockgate.domain.custom import FALSE, LONGEST_RULE, NAMES, TRUE, Fault, Seen
 from lockgate.domain.evidence import CustomResult
 
 
@@ -224,7 +224,7 @@ class _Asking:
         if "error" in told:
             return self._nothing(explaining.error(kind, text, rule, self._seen.plain, self._seen.absent))
         if isinstance(told.get("answer"), bool):
-            return CustomResult(told["answer"], "it is true" if told["answer"] else "it is false", self._digest)
+            return CustomResult(told["answer"], TRUE if told["answer"] else FALSE, self._digest)
         return self._nothing(explaining.no_boolean(kind, text))
 
 

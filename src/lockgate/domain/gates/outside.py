@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockgate.domain.custom import FALSE, wants_validation
 from lockgate.domain.durations import spoken
 from lockgate.domain.evidence import Evidence
 from lockgate.domain.gates.ages import in_the_future, too_old
@@ -64,8 +65,17 @@ def custom(evidence: Evidence, rule: CustomRule, level: Level) -> Gate:
         return Gate(key, FAILS, "it was not evaluated", "nothing", required, "lockgate doctor", level)
     if result.value is True:
         return Gate(key, HOLDS, result.because, "true", required, level=level)
-    hint = "Change what it looks at, or the rule: its names are in docs/reference/policy.md."
-    return Gate(key, FAILS, result.because, "not true", required, hint, level)
+    seen = "false" if result.because == FALSE else "no answer"
+    if result.because != FALSE and wants_validation(rule.cel) and not _is_validated(evidence):
+        return Gate(key, WAITS, result.because, seen, required, f"lockgate validate {evidence.ref}", level)
+    hint = "Change what it looks at, or the rule: docs/reference/custom-rules.md says what a rule sees."
+    return Gate(key, FAILS, result.because, seen, required, hint, level)
+
+
+def _is_validated(evidence: Evidence) -> bool:
+    """Whether a validation of the very files is over."""
+    validation = evidence.validation
+    return validation is not None and validation.state.is_over and validation.digest == evidence.artifacts.digest
 
 
 def _wanted(name: str, values: tuple[str, ...]) -> str:
