@@ -67,6 +67,7 @@ def replay(entry: str, url: str | None, user: str | None, as_json: bool) -> None
 
 def _about(entry: AuditEntry) -> str:
     ref = entry.model if entry.version is None else f"{entry.model}@{entry.version}"
+    ref = ref or str(entry.detail.get("person", ""))
     moved = " → ".join(told for told in (_told(entry.before), _told(entry.after)) if told)
     return f"{ref}: {moved}" if ref and moved else ref or moved
 

@@ -90,7 +90,7 @@ def _shape(newcomer: Newcomer) -> wire.Newcomer:
 
 
 def _show(outcomes: Sequence[wire.Outcome], newcomers: Sequence[Newcomer], *, changed: bool) -> None:
-    rows = [(each.name, each.outcome, told(each.grants), each.because) for each in outcomes]
+    rows = [(each.name, each.outcome, told(each.grants) if each.grants else None, each.because) for each in outcomes]
     show.table(("name", "answer", "roles", "because"), rows)
     notes = [(each.name, note) for each in newcomers for note in each.notes]
     if notes:

@@ -104,7 +104,7 @@ def from_csv(text: str) -> Sequence[Newcomer]:
         people[name] |= {grant} if grant else set()
     if wrong:
         raise BadInput(
-            f"{len(wrong)} wrong in the table: " + "; ".join(wrong),
+            "The table is wrong in " + "; in ".join(wrong),
             hint="Each line is name,role,pattern,kind; the last two may be left out (all models, person).",
         )
     return [Newcomer(name, kinds[name], tuple(sorted(grants))) for name, grants in people.items()]

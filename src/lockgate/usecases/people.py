@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lockgate.domain.access import (
-    EVERYWHERE,
     LONGEST_PASSWORD,
     NEVER_FOR_SERVICES,
     SHORTEST_PASSWORD,
@@ -325,8 +324,8 @@ def _note(work: Work, action: str, person: Person, who: Who, now: datetime, why:
     work.record.write(Entry(action, who, now, why=why, detail=detail))
 
 
-def _told(grants: Iterable[Grant]) -> list[str]:
-    return [str(grant) for grant in sorted(grants)]
+def _told(grants: Iterable[Grant]) -> str:
+    return ", ".join(str(grant) for grant in sorted(grants)) or "no role"
 
 
 def _standing(person: Person) -> str:
@@ -339,7 +338,7 @@ def _leaves_an_admin(work: Work, changed: Person) -> None:
     if not any(each.active and each.has_password and ADMIN in each.grants for each in people):
         raise Conflict(
             f"{changed.name} is the last administrator: nobody could manage people any more.",
-            hint=f"Make another one first: lockgate users grant NAME admin --pattern '{EVERYWHERE}'",
+            hint="Make another one first: lockgate users grant NAME admin",
         )
 
 

@@ -318,7 +318,7 @@ def test_each_change_is_on_the_record_once_and_a_change_that_changes_nothing_is_
     (disabled,) = office.record("people:disabled")
     (enabled,) = office.record("people:enabled")
 
-    assert (granted.plain["before"], granted.plain["after"]) == ([], ["contributor on fraud-*"])
+    assert (granted.plain["before"], granted.plain["after"]) == ("no role", "contributor on fraud-*")
     assert (disabled.plain["before"], disabled.plain["after"]) == ("active", "disabled")
     assert (disabled.plain["reason"], enabled.plain["reason"]) == ("left", "back")
     assert granted.plain["detail"] == {"person": "ana", "kind": "person"}
