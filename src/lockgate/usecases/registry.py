@@ -29,7 +29,7 @@ PRODUCTION_APPROVED = "production_approved"
 ACTS = frozenset({APPROVAL_REQUEST, PRODUCTION_APPROVED})
 WRITTEN_BY_LOCKGATE: Mapping[str, str] = {
     "staging_timestamp": "Lockgate writes it when a version enters Staging.",
-    "model_version": "Lockgate writes it; the version is the registry's own.",
+    "model_version": "Lockgate writes it: it is the semantic version. To set it: lockgate semver set MODEL@VERSION …",
 }
 RESERVED = frozenset({*ACTS, *WRITTEN_BY_LOCKGATE, IS_PROMPT})
 

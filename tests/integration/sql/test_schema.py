@@ -77,7 +77,13 @@ def test_the_tables_can_be_made_on_postgresql() -> None:
     written = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in metadata.sorted_tables]
     for table in metadata.sorted_tables:
         written += [str(CreateIndex(index).compile(dialect=postgresql.dialect())) for index in table.indexes]
-    assert sum("WHERE" in told for told in written) == 13
+    partial = [
+        index
+        for table in metadata.tables.values()
+        for index in table.indexes
+        if index.dialect_options["postgresql"]["where"] is not None
+    ]
+    assert sum("WHERE" in told for told in written) == len(partial) > 10
     assert not any("AUTOINCREMENT" in told for told in written)
 
 
