@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli import audit_history, audit_keys, audit_proofs, audit_sample, audit_verify, options, outcome, show
+from lockgate.cli import (
+    audit_history,
+    audit_keys,
+    audit_proofs,
+    audit_report,
+    audit_sample,
+    audit_verify,
+    options,
+    outcome,
+    show,
+)
 
 if TYPE_CHECKING:
     from lockgate.wire.shapes import AuditEntry
@@ -84,4 +94,5 @@ audit_history.add_to(audit)
 audit_verify.add_to(audit)
 audit_proofs.add_to(audit)
 audit_keys.add_to(audit)
+audit_report.add_to(audit)
 audit_sample.add_to(audit)

@@ -35,13 +35,16 @@ ENTRY = options.Written("ENTRY", _entry)
 
 @click.command(short_help="Write the whole record into a file that proves itself.")
 @click.option("--output", metavar="FILE", required=True, help="Where to write it.")
+@click.option("--report", metavar="FILE", help="Write a page for people too, as `audit report` does.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @options.asks
-def export(output: str, force: bool, url: str | None, user: str | None, as_json: bool) -> None:
+def export(output: str, report: str | None, force: bool, url: str | None, user: str | None, as_json: bool) -> None:
     """Write the whole record into a file, one JSON object a line, with its checkpoints and public keys.
 
     `lockgate audit verify FILE` checks it anywhere, without server and database.
     """
+    from lockgate.cli import audit_report
+
     path = Path(output).expanduser().absolute()
     record = options.caller(url, user).client().record
     with written(path, force=force) as file, record.export() as found:
@@ -54,8 +57,10 @@ def export(output: str, force: bool, url: str | None, user: str | None, as_json:
                 advance(piece.count(b'"position":'))
         if _END not in last.rstrip(b"\n").rpartition(b"\n")[2]:
             raise Failed("The server ended before the record did.", hint="Its log says why: try again.")
+    if report is not None:
+        audit_report.write(path, Path(report).expanduser().absolute(), force=force)
     if as_json:
-        outcome.show_json({"output": str(path), "entries": found.entries, "bytes": size})
+        outcome.show_json({"output": str(path), "report": report, "entries": found.entries, "bytes": size})
     else:
         show.line(f"Wrote {show.counted(found.entries, 'entry', 'entries')} ({size:,} bytes) to {path}.")
         show.line(f"Check it anywhere: lockgate audit verify {output} --key KEY (lockgate audit key show)")

@@ -45,12 +45,12 @@ def verify(
     Without FILE the server checks its database. With FILE, which `audit export` or `audit prove` wrote, it is checked
     here, without a server and with nothing but the public key.
     """
-    trusted = tuple(_key(each) for each in given)
+    trusted = tuple(read_key(each) for each in given)
     checkpoint = _checkpoint(kept) if kept else None
     if file is None:
         holds = _live(options.caller(url, user).client(), checkpoint, trusted, as_json=as_json)
     else:
-        with _opened(Path(file)) as source:
+        with opened(Path(file)) as source:
             holds = _offline(source, checkpoint, trusted, as_json=as_json)
     if not holds:
         raise outcome.Ends(outcome.REFUSED)
@@ -263,11 +263,12 @@ def _show_breaks(breaks: Any, count: int) -> None:
         show.line(f"and {count - _SHOWN} more", err=True)
 
 
-def _key(written: str) -> PublicKey:
+def read_key(written: str) -> PublicKey:
+    """The key that is written so, or the one in the file of that name. Raises BadInput."""
     from lockgate.domain.checkpoints import PublicKey
 
     if "+" not in written:
-        with _opened(Path(written)) as file:
+        with opened(Path(written)) as file:
             written = file.read(_LONGEST_NOTE).decode(errors="replace")
     return PublicKey.parse(written)
 
@@ -275,12 +276,12 @@ def _key(written: str) -> PublicKey:
 def _checkpoint(path: str) -> SignedCheckpoint:
     from lockgate.domain.checkpoints import SignedCheckpoint
 
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         return SignedCheckpoint.parse(file.read(_LONGEST_NOTE).decode(errors="replace"))
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, to be read from any place. Raises BadInput when that is not possible."""
     try:
         with path.open("rb") as file:
