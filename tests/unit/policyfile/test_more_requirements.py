@@ -114,7 +114,7 @@ def test_a_custom_rule_may_take_several_lines() -> None:
 def test_several_teams_may_have_to_agree() -> None:
     rules = production(
         "approval_required: {approvals: 2, roles: [approver, admin], expires: 7d, request_expires: 30d,"
-        " comment_required: true, teams: [{role: approver}, {people: [bea, cem], approvals: 2}]}"
+        " reason_required: true, teams: [{role: approver}, {people: [bea, cem], approvals: 2}]}"
     )
 
     assert rules.approval == ApprovalRule(

@@ -209,7 +209,7 @@ _APPROVAL = (
     "not_the_requester",
     "expires",
     "request_expires",
-    "comment_required",
+    "reason_required",
     "level",
 )
 
@@ -230,8 +230,8 @@ def _approval_fields(place: Place) -> Iterator[tuple[str, Any]]:
                 value = child.flag()
             case "expires" | "request_expires":
                 value = child.duration(SHORTEST, LONGEST)
-            case "comment_required":
-                value = child.flag()
+            case "reason_required":
+                key, value = "comment_required", child.flag()
             case _:
                 value = read_level(child)
         if value is not None:
