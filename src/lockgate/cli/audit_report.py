@@ -247,9 +247,6 @@ def _verified(found: Report, proved: Proved) -> Iterator[Html]:
         yield page.table(("entry", "position", "what is wrong"), rows)
     else:
         yield page.told(f"NOTHING IS PROVED BY THIS FILE. {lines}", "bad")
-    if proved.self_named:
-        trust = "The file itself named the key: compare it with one that you got another way, and give it with --key."
-        yield page.told(trust, "waits")
     if found.unreadable:
         yield page.told(f"{found.unreadable} lines could not be read, and are not in this report.", "bad")
 

@@ -24,7 +24,7 @@ p { margin: .5rem 0; max-width: 60rem; } a { color: var(--mark); } .soft { color
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); white-space: nowrap; }
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; } td.whole, dt { white-space: nowrap; }
+.long { overflow-wrap: anywhere; } td.whole, dt { white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem; margin: .75rem 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { background: var(--band); padding: .75rem 1rem;
@@ -37,11 +37,12 @@ _TONES = {
     **dict.fromkeys(("fails", "failed", "refused", "rejected", "error", "no"), "bad"),
     **dict.fromkeys(("waits", "cancelled", "pending"), "waits"),
 }
+_LONGEST_WORD = 24
 # columns whose cells are short and are read down, not along
 _WHOLE = frozenset(
     {
         *("at (UTC)", "since (UTC)", "until (UTC)", "stage", "outcome", "answer", "version", "level", "entries"),
-        *("entry", "action", "proof", "gate", "promotion", "who", "asked for by"),
+        *("entry", "action", "proof", "gate", "promotion"),
     }
 )
 
@@ -121,10 +122,15 @@ def cell(value: Any) -> str:
     if isinstance(value, datetime):
         return escape(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
     if isinstance(value, (dict, list, tuple)):
-        return f"<code>{escape(json.dumps(value, ensure_ascii=False))}</code>"
+        return f'<code class="long">{escape(json.dumps(value, ensure_ascii=False))}</code>'
     shown = escape(str(value))
-    tone = _TONES.get(str(value))
+    tone = _TONES.get(str(value)) or ("long" if _has_long_word(str(value)) else "")
     return f'<span class="{tone}">{shown}</span>' if tone else shown
+
+
+def _has_long_word(text: str) -> bool:
+    """Whether it has a word, such as a digest, that may be broken anywhere for the sake of the columns beside it."""
+    return any(len(word) > _LONGEST_WORD for word in text.split())
 
 
 def _row(columns: Sequence[str], row: Sequence[Any]) -> str:

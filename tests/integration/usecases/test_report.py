@@ -47,7 +47,7 @@ def test_it_tells_what_happened_who_did_it_and_that_the_file_holds(
     code, page = reported(export)
     assert code == 0
     assert "This file holds" in page
-    assert "The file itself named the key" in page
+    assert "The file itself named this key" in page
     for told in ("Moves between stages", "Refused", "Approvals", "Rolled back", "What served", "Who acted",
                  "fraud@2", "ben (unverified)", "192.0.2.66", "PUT /secret"):  # fmt: skip
         assert told in page, told
