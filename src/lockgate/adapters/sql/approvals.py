@@ -125,7 +125,9 @@ class SqlApprovals:
         return self._all(_rows().where(*here).order_by(*_NEWEST_FIRST))
 
     def _pending(self) -> tuple[Any, ...]:
-        return (PENDING, models.c.deleted_at.is_(None), models.c.workspace == self._names.workspace)
+        # not found by the models of the workspace, which may be many: the index of what is pending has the order
+        here = models.c.workspace.concat("") == self._names.workspace
+        return (PENDING, models.c.deleted_at.is_(None), here)
 
     def _all(self, rows: Select[Any], here: Mapping[str, Any] | None = None) -> list[ApprovalRequest]:
         found = self._connection.execute(rows, here).all()
