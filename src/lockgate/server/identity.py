@@ -120,7 +120,8 @@ class Identity:
         logins = self._logins
         refusal: Problem | None = None
         try:
-            if logins is not None and not logins.closed and not logins.is_open():
+            # whoever has just been made the first user logs in at once, and is not to be told that nobody is here
+            if logins is not None and not logins.closed and (not logins.is_open() or _brings_credentials(scope)):
                 await logins.look()
             if logins is None or not logins.closed:
                 asking = claimed(scope)
@@ -211,6 +212,10 @@ def _unknown(*, claimed: bool) -> Unauthenticated:
             hint=f"Log in instead, and leave the claim out. {HOW_TO_LOG_IN}",
         )
     return Unauthenticated("This server has users: log in.", hint=HOW_TO_LOG_IN)
+
+
+def _brings_credentials(scope: Scope) -> bool:
+    return any(key == b"authorization" for key, _ in scope["headers"])
 
 
 def _via(scope: Scope) -> str:
