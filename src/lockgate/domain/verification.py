@@ -22,6 +22,7 @@ from lockgate.domain.merkle import Frontier, leaf_hash
 
 MOST_FAULTS = 100
 _MOST_NAMED = 10
+_MOST_LEAVES = 100_000
 _ENTRY = frozenset({"position", "chain", "number", "hash", "text"})
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -66,6 +67,17 @@ class _End:
     position: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """An entry, by its position, that the next one of its chain calls by another hash; and where that was noted."""
+
+    position: int
+    chain: str
+    number: int
+    hash: str
+    noted: int
+
+
 @dataclass(slots=True)
 class _Checked:
     """What one key's checkpoints have proved."""
@@ -97,6 +109,9 @@ class Verification:
     _ends: dict[str, _End] = field(default_factory=dict)
     _matched: int = 0
     _since: list[tuple[str, int]] = field(default_factory=list)
+    _base: Frontier = field(default_factory=Frontier)
+    _leaves: list[bytes] = field(default_factory=list)
+    _suspects: list[_Suspect] = field(default_factory=list)
     _mismatch: tuple[int, int] | None = None
     _proved: dict[str, _Checked] = field(default_factory=dict)
     _given_root: bytes | None = None
@@ -139,14 +154,14 @@ class Verification:
         self._strangers(trusted)
         best = max((each for id, each in self._proved.items() if id in trusted), key=lambda x: x.size, default=None)
         key = next((k for k in self._proved if k in trusted and self._proved[k] is best), None)
-        known = self._ring.by_id(key) if key else None
+        named = {each.id: each for each in (*self.keys, *(k.public for k in self._ring.keys))}
         size = best.size if best else 0
         recovered = tuple(k.public.id for k in self._ring.keys if k.arrival is Arrival.RECOVERED)
         return Proved(
             entries=self._entries,
             checkpoints=self._checkpoints,
             size=size,
-            key=known.public if known else None,
+            key=named[key] if key else None,
             at=best.at if best else None,
             after=self._entries - size,
             self_named=not self.keys,
@@ -231,7 +246,10 @@ class Verification:
             self._fault(told, entry.chain, entry.number, expected)
             self._offset = position - here
             self._tree_holds = False
-        self._tree.append(leaf_of(entry.hash))
+        leaf = leaf_of(entry.hash)
+        self._tree.append(leaf)
+        if len(self._leaves) < _MOST_LEAVES:
+            self._leaves.append(leaf)
         self._since.append((entry.chain, entry.number))
         if len(self._since) > 4 * _MOST_NAMED:
             del self._since[_MOST_NAMED + 1 :]  # enough to say "and more"
@@ -256,10 +274,10 @@ class Verification:
         if entry.number > expected:
             self._fault(f"it is missing: the next one of its chain is {entry.number}", entry.chain, expected)
         elif linked and plain.get("previous") != last.hash:
-            self._misfit(entry, last, place)
+            self._misfit(entry, last, place, str(plain.get("previous")))
         last.number, last.hash, last.position = entry.number, entry.hash, -1 if place is None else place
 
-    def _misfit(self, entry: Linked, last: _End, place: int | None) -> None:
+    def _misfit(self, entry: Linked, last: _End, place: int | None, called: str) -> None:
         """Which of two that do not fit was replaced: a checkpoint may have shown that the first was not, or was."""
         before = f"entry {last.number} of its chain"
         if 0 <= last.position < self._matched:
@@ -270,6 +288,7 @@ class Verification:
             return
         else:
             told = f"it does not follow {before}: one of the two was replaced"
+            self._suspects.append(_Suspect(last.position, entry.chain, last.number, called, len(self._breaks)))
         self._fault(told, entry.chain, entry.number, place)
 
     def _checkpoint(self, written: object) -> None:
@@ -282,7 +301,7 @@ class Verification:
             return
         point = found.checkpoint
         where = f"{where}, of size {point.size}"
-        signers = found.note.signed_by((k.public for k in self._ring.keys if k.active), self.check)
+        signers = found.note.signed_by(self._signing(), self.check)
         if point.origin != self._origin:
             self._fault(f"{where} is of another record: {point.origin}")
         elif not signers:
@@ -291,11 +310,35 @@ class Verification:
             return
         elif point.size != self._tree.size or self._tail:
             self._fault(f"{where} is in the wrong place: {self._tree.size} entries stand above it")
-        elif point.root != self._tree.root():
+        elif point.root != self._tree.root() and not self._explained(point.root, point.size):
             self._differs(f"the checkpoint of size {point.size}, signed by {signers[0].id} at {_time(point.at)}")
         else:
             self._proved |= {key.id: _Checked(point.size, point.at) for key in signers}
             self._matched, self._since, self._faults_at_match = point.size, [], self._count
+            self._base, self._leaves, self._suspects = self._tree.copy(), [], []
+
+    def _signing(self) -> list[PublicKey]:
+        """The keys in use by the entries so far, and trusted ones whose entry cannot be read."""
+        return [*self._ring.active, *(key for key in self.keys if self._ring.get(key.key) is None)]
+
+    def _explained(self, root: bytes, size: int) -> bool:
+        """Whether the checkpoint fits if one entry was as the next one of its chain calls it: then that one is named,
+        and the rest is checked on.
+        """
+        for each in self._suspects:
+            nth = each.position - self._base.size
+            if not 0 <= nth < len(self._leaves) or len(self._leaves) != size - self._base.size:
+                continue
+            tree = self._base.copy()
+            for number, leaf in enumerate(self._leaves):
+                tree.append(leaf_of(each.hash) if number == nth else leaf)
+            if tree.root() == root:
+                because = f"it was replaced: it is not the one of the checkpoint of size {size}"
+                if each.noted < len(self._breaks):
+                    self._breaks[each.noted] = Break(each.chain, each.number, because, each.position)
+                self._tree = tree
+                return True
+        return False
 
     def _differs(self, what: str) -> None:
         """A checkpoint does not fit the entries above it, and the ones before it did: name those in between."""
