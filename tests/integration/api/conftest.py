@@ -75,7 +75,7 @@ class Machine:
 @pytest.fixture
 def machine(database: Database) -> Iterator[Machine]:
     """A server of the test's own."""
-    with _running(database) as machine:
+    with running(database) as machine:
         yield machine
 
 
@@ -83,14 +83,15 @@ def machine(database: Database) -> Iterator[Machine]:
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """One server for all questions that change nothing. It knows fraud@1."""
     backend = SqliteBackend(tmp_path_factory.mktemp("still"), shared_folder(tmp_path_factory))
-    with _running(backend.fresh()) as machine:
+    with running(backend.fresh()) as machine:
         machine.register("fraud", 1, team="risk")
         yield machine
     backend.close()
 
 
 @contextmanager
-def _running(database: Database) -> Iterator[Machine]:
+def running(database: Database) -> Iterator[Machine]:
+    """A server on that database, until the block ends."""
     engine = database.engine
     store, artifacts = SqlStore(engine, parse_policy), ArtifactsInMemory()
     ports = Ports(
