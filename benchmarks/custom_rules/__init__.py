@@ -1,0 +1,1 @@
+"""What a custom rule costs: by itself, and within a transition."""
