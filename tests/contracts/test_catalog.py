@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from lockgate.adapters.sql.catalog import moment
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.errors import NotFound
 from lockgate.domain.evidence import Metric
@@ -58,16 +59,18 @@ def test_prompts_are_no_models(store: SqlStore, mlflow: Mlflow) -> None:
         assert not work.catalog.has_model("nothing")
 
 
-def test_the_logged_models_metric_comes_before_the_runs(store: SqlStore, mlflow: Mlflow) -> None:
+def test_the_logged_models_metric_comes_before_the_runs_each_of_the_time_its_client_said(
+    store: SqlStore, mlflow: Mlflow
+) -> None:
     mlflow.model("fraud")
     mlflow.run("r1", {"accuracy": 0.5, "loss": 0.1})
     mlflow.logged_model(LOGGED)
-    mlflow.logged_model_metric(LOGGED, "r1", "accuracy", 0.9)
+    mlflow.logged_model_metric(LOGGED, "r1", "accuracy", 0.9, timestamp=7)
     mlflow.version("fraud", 1, run_id="r1", source=f"models:/{LOGGED}")
     with store.reading() as work:
         assert work.catalog.metrics(FRAUD_1) == {
-            "accuracy": Metric(0.9, "logged model"),
-            "loss": Metric(0.1, "run"),
+            "accuracy": Metric(0.9, "logged model", at=moment(7)),
+            "loss": Metric(0.1, "run", at=moment(1)),
         }
 
 

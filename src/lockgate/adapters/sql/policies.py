@@ -30,11 +30,8 @@ class ParsedPolicies:
         return self._by_digest.get(digest)
 
     def read(self, digest: str | None, text: str | None) -> Policy:
-        """Read a text and keep it, if it is the one with this digest. Raises BadInput when it is no policy."""
-        policy = self._parse(text)
-        if digest is None or policy.digest == digest:
-            self._by_digest[digest] = policy
-        return policy
+        """Read a text and keep it. Raises BadInput when it is no policy."""
+        return self._by_digest.setdefault(digest, self._parse(text))
 
 
 _TEXT_OF = select(policies.c.text).where(policies.c.digest == bindparam("of")).order_by(policies.c.id).limit(1)
