@@ -12,8 +12,7 @@ from lockgate.sdk.errors import BadRequest, NotFound, Refused
 from lockgate.wire.policies import Rejudged, SimulatedPage
 from tests.databases.backends import SqliteBackend
 from tests.databases.postgres import shared_folder
-from tests.integration.api.conftest import POLICY, Machine
-from tests.integration.api.conftest import _running as running
+from tests.integration.api.conftest import POLICY, Machine, running
 
 STRICTER = POLICY.replace(
     "Staging:\n    requires: {required_tags: [team]}", "Staging:\n    requires: {min_accuracy: 0.9}"
