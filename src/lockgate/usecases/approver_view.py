@@ -87,12 +87,13 @@ class View:
 
 
 def view(ports: Ports, id: str) -> View:
-    """Everything about a request. Raises NotFound. Reads the version's files, as a plan does; changes nothing."""
+    """Everything about a request. Raises NotFound. Reads the version's files, as a plan does, and keeps the plan."""
     with ports.store.reading() as work:
         found = work.approvals.get(id)
     if found is None:
         raise NotFound(f"There is no request for approval {id}.", hint="lockgate approvals list shows those that wait.")
-    made = plan.plan(ports, found.ref, found.stage)
+    # kept, since it is what was looked at: a yes to it can say later what changed
+    made = plan.plan(ports, found.ref, found.stage, keep=True)
     with ports.store.reading() as work:
         return _view(ports, work, found, made)
 
