@@ -6,7 +6,7 @@ No value of it is built but the signature's texts, so that nothing in it, nested
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lockgate.adapters.artifacts.reading import unreadable
@@ -14,6 +14,8 @@ from lockgate.usecases.artifact_ports import ModelFile
 
 NAME = "MLmodel"
 LARGEST = 8 * 2**20  # bytes
+DEEPEST = 50  # maps and lists inside each other
+MOST_PARTS = 100_000  # the signature is a handful, however many columns it has
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -26,13 +28,20 @@ def read(raw: bytes, told: str) -> ModelFile:
     import yaml
 
     try:
-        signature = _signature(iter(yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
+        signature = _signature(_counted(yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
     except _Odd as odd:
         raise unreadable(told, f"have an MLmodel that MLflow would not write: {odd}") from None
     except (yaml.YAMLError, ValueError) as error:
         because = " ".join(str(error).split())[:200]
         raise unreadable(told, f"have an MLmodel that is no YAML: {because}") from None
     return ModelFile(signature, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+
+
+def _counted(events: Iterable[Any]) -> Iterator[Any]:
+    for number, event in enumerate(events):
+        if number > MOST_PARTS:
+            raise _Odd(f"it has more than {MOST_PARTS:,} parts")
+        yield event
 
 
 def _signature(events: Iterator[Any]) -> dict[str, str | None] | None:
@@ -86,5 +95,8 @@ def _skip(first: Any, events: Iterator[Any]) -> None:
 
     depth = int(isinstance(first, CollectionStartEvent))
     while depth:
+        if depth > DEEPEST:
+            # the parser takes longer with each level, and holds up everything else of this process meanwhile
+            raise _Odd(f"it is more than {DEEPEST} levels deep")
         event = next(events)
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)

@@ -76,10 +76,15 @@ class Tree:
             opened = self._open_below(folder, name, name)
         finally:
             os.close(folder)
-        with os.fdopen(opened, "rb") as file:
+        try:
             if stat.S_ISDIR(os.fstat(opened).st_mode):
                 raise self._unreadable(f"have a folder where a file belongs: {name}")
-            found = file.read(most + 1)
+            with os.fdopen(opened, "rb", closefd=False) as file:
+                found = file.read(most + 1)
+        except OSError as error:
+            raise self._unreadable(f"cannot be read: {error.strerror} ({name})") from None
+        finally:
+            os.close(opened)
         if len(found) > most:
             raise too_large(self.told, name, most)
         return found
