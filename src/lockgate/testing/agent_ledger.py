@@ -92,6 +92,11 @@ class FakeAgentLedger:
         """Let the endpoint end."""
         self._change(endpoint, lambda old: replace(old, state=EndpointState.RETIRED))
 
+    def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
+        """Let the endpoint take these tokens, told by their digests."""
+        with self._open(write=True) as record:
+            record.desired[endpoint] = replace(record.desired[endpoint], tokens=tuple(tokens))
+
     def endpoint(self, endpoint: str) -> Endpoint:
         """The endpoint as it is on record."""
         with self._open() as record:

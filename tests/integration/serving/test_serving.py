@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from lockgate.domain.serving import EndpointState, GroupState
+from lockgate.usecases.login import secret_digest
 from tests.integration.serving.machine import LIMIT, SPLIT, Machine, until
 from tests.integration.serving.models import COLUMNS, ROWS, Models, OnDisk, release
 
@@ -205,3 +206,17 @@ def test_two_workers_share_one_port(machine: Machine, models: Models) -> None:
     for thread in threads:
         thread.join(LIMIT)
     assert answers == [200] * 8
+
+
+def test_its_tokens_come_and_go_while_it_serves(standing: Machine) -> None:
+    secret = "lge_of-the-shop"
+    client = standing.client()
+    standing.ledger.admit("e1", [secret_digest(secret)])
+    try:
+        locked = until(lambda: (heard := client.predict()).status == 401 and heard, "asking for a token")
+        assert locked.told["error_code"] == "UNAUTHENTICATED"
+        assert client.ask("/ping").status == 200
+        assert client.ask("/invocations", SPLIT, authorization=f"Bearer {secret}").status == 200
+    finally:
+        standing.ledger.admit("e1", [])
+    until(lambda: client.predict().status == 200, "asking for none any more")

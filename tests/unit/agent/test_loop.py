@@ -189,3 +189,12 @@ def test_the_end_of_an_agent_ends_its_workers_unless_they_are_to_stay(stage: Sta
         leave_workers.set()
     stage.agent.run(stop, leave_workers=leave_workers)
     assert (stage.groups.left, stage.groups.ended is None) == (leave, leave)
+
+
+def test_who_may_ask_is_told_before_anything_is_started_and_again_when_it_changes(stage: Stage) -> None:
+    stage.ledger.admit("e", ["sha256:1"])
+    stage.settle()
+    assert stage.groups.admitted == {"e": ("sha256:1",)}
+    stage.ledger.admit("e", [])
+    stage.settle()
+    assert stage.groups.admitted == {"e": ()}
