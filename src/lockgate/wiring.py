@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lockgate.adapters.sql.store import SqlStore
     from lockgate.adapters.sql.webhooks_queue import SqlDeliveries
     from lockgate.config import Settings
+    from lockgate.domain.canonical import Codec
     from lockgate.domain.checkpoints import Signer
     from lockgate.domain.errors import LockgateError
     from lockgate.domain.identity import Who
@@ -268,6 +269,15 @@ def recover_key(settings: Settings, reason: str) -> KnownKey:
         return keys.recover(node.ports, node.keys, check_signature, Who(settings.user, via="cli"), reason)
     finally:
         node.store.engine.dispose()
+
+
+def fast_json() -> Codec:
+    """A quick way to read a million texts and to see that they are in canonical form."""
+    import orjson
+
+    from lockgate.domain.canonical import Codec
+
+    return Codec(orjson.loads, lambda value: orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def check_signature(key: bytes, signature: bytes, message: bytes) -> bool:

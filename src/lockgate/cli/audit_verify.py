@@ -85,9 +85,9 @@ def check_file(
 ) -> Proved:
     """What an export proves. Raises BadInput for a file that is none, or is of another record than what was given."""
     from lockgate.domain.verification import Verification
-    from lockgate.wiring import check_signature
+    from lockgate.wiring import check_signature, fast_json
 
-    checking = Verification(check_signature, trusted, checkpoint)
+    checking = Verification(check_signature, trusted, checkpoint, fast_json())
     size = source.seek(0, 2)
     source.seek(0)
     with _bar(size, shown=progress) as advance:

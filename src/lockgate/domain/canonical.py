@@ -9,9 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from lockgate.domain.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A way to read JSON, and to write what was read in canonical form. Both raise ValueError or TypeError.
+
+    A library may be several times as fast as the standard one, which matters where a million texts are compared.
+    """
+
+    read: Callable[[bytes], Any]
+    write: Callable[[Any], bytes]
+
+
+def _no_float(_written: str) -> None:
+    """Canonical texts have none, so that what is written again is another text."""
+
+
+_DECODER = json.JSONDecoder(parse_float=_no_float)
+# what comes out of JSON needs none of the looking that `canonical` does
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+STANDARD = Codec(lambda told: _DECODER.decode(told.decode()), lambda value: _ENCODER.encode(value).encode())
 
 _LEAVES = frozenset({str, int, bool, type(None)})
 Plain = None | bool | int | str | Sequence["Plain"] | Mapping[str, "Plain"]

@@ -7,13 +7,13 @@ with their checkpoints) a later checkpoint tells, which somebody kept elsewhere.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lockgate.domain.audit import BEGINNING, Break, Linked, reading
+from lockgate.domain.canonical import STANDARD, Codec
 from lockgate.domain.checkpoints import Check, PublicKey, SignedCheckpoint
 from lockgate.domain.errors import BadInput
 from lockgate.domain.exported import FORMAT
@@ -24,7 +24,6 @@ MOST_FAULTS = 100
 _MOST_NAMED = 10
 _MOST_LEAVES = 100_000
 _ENTRY = frozenset({"position", "chain", "number", "hash", "text"})
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def leaf_of(hash: str) -> bytes:  # noqa: A002 - the word for it on the record
@@ -96,6 +95,7 @@ class Verification:
     check: Check
     keys: tuple[PublicKey, ...] = ()
     given: SignedCheckpoint | None = None
+    codec: Codec = STANDARD
     _line: int = 0
     _origin: str = ""
     _ring: Keyring = field(default_factory=Keyring)
@@ -127,7 +127,7 @@ class Verification:
         if self._ended:
             self._fault("something stands behind the end of the file")
             return
-        told, because = _read(line)
+        told, because = _read(line, self.codec)
         if "end" in told and not because:
             self._end(told["end"])
             return
@@ -221,7 +221,7 @@ class Verification:
             return
         entry = Linked(chain, number, told["hash"], told["text"])
         place = self._place(entry, position)
-        plain, because = reading(entry)
+        plain, because = reading(entry, self.codec)
         if because:
             self._fault(because, chain, number, place)
         else:
@@ -444,16 +444,15 @@ def told(proved: Proved) -> Iterable[str]:
         yield f"Keys were lost once: no other vouches for {names}. The entry key:recovered says who began anew."
 
 
-def _read(line: bytes) -> tuple[dict[str, Any], str]:
+def _read(line: bytes, codec: Codec) -> tuple[dict[str, Any], str]:
     """What a line says, and what is wrong with how it is written."""
-    if not line.endswith(b"\n"):
+    if line[-1:] != b"\n":
         return {}, "it is cut off"
     try:
-        text = line[:-1].decode()
-        told = json.loads(text)
-        if isinstance(told, dict) and _ENCODER.encode(told) == text:
+        told = codec.read(line)
+        if isinstance(told, dict) and codec.write(told) + b"\n" == line:
             return told, ""
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return {}, "it is not JSON"
     return {}, "it is not in canonical form"
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -30,9 +31,11 @@ from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names, chain_of
 from lockgate.adapters.sql.tables import audit, chains, models
 from lockgate.adapters.sql.webhooks import SqlWebhooks
 from lockgate.domain.audit import FORMAT, SYSTEM, Break, ChainWalk, Entry, Linked, breaks, link
+from lockgate.domain.canonical import Codec
 from lockgate.usecases.ports import Recorded
 
 _AT_A_TIME = 1_000
+_CODEC = Codec(orjson.loads, lambda value: orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 _INSERT = insert(audit)
 _HEAD = select(chains.c.number, chains.c.hash).where(chains.c.chain == bindparam("of"))
 _MOVE = (
@@ -138,7 +141,7 @@ class SqlRecord:
         count, found, seen = 0, list(self._lost_chains(heads)), set()
         for chain, entries in groupby(rows, key=itemgetter(0)):
             seen.add(chain)
-            walk = ChainWalk(chain)
+            walk = ChainWalk(chain, _CODEC)
             for row in entries:
                 count += 1
                 found += walk.take(_linked(row))

@@ -1,0 +1,1 @@
+"""What the record costs when it is long: placing, verifying, exporting and proving."""
