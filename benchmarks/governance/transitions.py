@@ -11,11 +11,15 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.registry import seed
 from benchmarks.registry.cells import SQLITE
+
+if TYPE_CHECKING:
+    from lockgate.domain.evidence import Evidence
 
 MODELS, SETTLING = 40, 10
 GOVERNED = """
@@ -117,13 +121,17 @@ def _side(server: str | None, folder: Path, name: str, policy: str, *, recorded:
 
 @contextlib.contextmanager
 def _record_of(engine: Any, *, written: bool) -> Iterator[None]:
-    """Unless it is to be written, drop what is meant for the record of this database; its heads stay where they are."""
+    """Unless it is to be written, drop what is meant for the record of this database; its heads stay where they are.
+
+    What verdicts were based on is kept for the record's sake, so it is dropped too.
+    """
     if written:
         yield
         return
+    from lockgate.adapters.sql.evidence import SqlKeptEvidence
     from lockgate.adapters.sql.record import SqlRecord
 
-    flush = SqlRecord.flush
+    flush, keep = SqlRecord.flush, SqlKeptEvidence.keep
 
     def dropped(record: SqlRecord) -> None:
         if record._connection.engine is not engine:
@@ -131,11 +139,16 @@ def _record_of(engine: Any, *, written: bool) -> Iterator[None]:
             return
         record._entries, record._owed, record._moved = [], [], set()
 
+    def not_kept(kept: SqlKeptEvidence, of: Evidence, at: datetime) -> str:
+        return "" if kept._connection.engine is engine else keep(kept, of, at)
+
     SqlRecord.flush = dropped  # type: ignore[method-assign]
+    SqlKeptEvidence.keep = not_kept  # type: ignore[method-assign]
     try:
         yield
     finally:
         SqlRecord.flush = flush  # type: ignore[method-assign]
+        SqlKeptEvidence.keep = keep  # type: ignore[method-assign]
 
 
 def _database(server: str | None, folder: Path, name: str) -> str:
