@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,7 +183,7 @@ def _simulated(client: Lockgate, text: str, since: datetime | None, model: str) 
 
     found: list[Rejudged] = []
     judged = same = 0
-    with Progress(console=show.console(err=True), transient=True) as progress:
+    with Progress(console=show.console(err=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("Judging the past", total=None)
         for page in client.policies.simulate(text, since=since, model=model):
             found += page.different

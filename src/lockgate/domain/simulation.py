@@ -131,7 +131,9 @@ def _needs(had: _Had, new: StageRules) -> Iterator[tuple[str, list[str]]]:
         yield f"max_{name}", [had.metric(name)]
     for name in new.champion:
         yield f"champion:{name}", [had.metric(name), had.champions(name, new)]
-    yield "required_tags", [had.tag(key) for key in new.required_tags]
+    known = [key for key in new.required_tags if not had.tag(key)]
+    if all(had.evidence.tags.get(key) for key in known):  # one that was missing decides, whatever the others were
+        yield "required_tags", [had.tag(key) for key in new.required_tags]
     for check in new.checks:
         yield f"check:{check.name}", [had.check()]
     for rule in new.custom:

@@ -117,6 +117,13 @@ def test_a_gate_that_fails_for_certain_outweighs_what_is_unknown(evidence):
     assert found.because[0].startswith("previous_stage fails")
 
 
+def test_a_tag_that_was_missing_decides_whatever_another_one_was(evidence):
+    untagged = replace(evidence, tags={})
+    new = replace(BARE, required_tags=("team", "owner"))
+
+    assert under(untagged, BARE, new).now is Standing.FAILS
+
+
 def test_what_is_unknown_and_only_observed_decides_nothing(evidence):
     new = replace(BARE, metrics={"auc": Threshold(0.9, level=Level.OBSERVE)})
 

@@ -94,7 +94,7 @@ def fault(text: str) -> tuple[int, str]:
     if word[:1] in ("'", '"') and "token recognition" in told:
         return line, f"the text that begins at character {column} is not closed, or has an escape that CEL has not"
     if word:
-        place = f"{_word(word)} is not understood at character {column}"
+        place = f"{_cut(word)!r} is not understood at character {column}"
         return line, f"{place}. {_MEANT[word]}" if word in _MEANT else place
     return line, f"{_cut(told)} (character {column})"
 
