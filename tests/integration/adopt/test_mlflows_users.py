@@ -6,7 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -109,7 +109,7 @@ class Kept:
     before: str
     upgraded: str
     now: str
-    hashes: dict[str, str]
+    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +122,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> dict[s
     )
     assert done.returncode == 0, done.stderr
     hashes = json.loads(done.stdout.splitlines()[-1])
-    return {SQLITE: Kept(*uris[:4], hashes), POSTGRESQL: Kept(*uris[4:], hashes)}
+    first, second = uris[:4], uris[4:]
+    return {kind: Kept(*of_kind, hashes=hashes) for kind, of_kind in ((SQLITE, first), (POSTGRESQL, second))}
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
