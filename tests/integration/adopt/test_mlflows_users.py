@@ -6,7 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -105,11 +105,11 @@ print(json.dumps(hashes))
 class Kept:
     """Addresses of four databases of one kind, and the hashes in them."""
 
+    hashes: dict[str, str]
     first: str
     before: str
     upgraded: str
     now: str
-    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -122,8 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> dict[s
     )
     assert done.returncode == 0, done.stderr
     hashes = json.loads(done.stdout.splitlines()[-1])
-    first, second = uris[:4], uris[4:]
-    return {kind: Kept(*of_kind, hashes=hashes) for kind, of_kind in ((SQLITE, first), (POSTGRESQL, second))}
+    return {SQLITE: Kept(hashes, *uris[:4]), POSTGRESQL: Kept(hashes, *uris[4:])}
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
