@@ -143,7 +143,7 @@ class World:
         approve.decide(self.ports, ref, BEN, approved=True, comment="yes", stage=stage)
 
     def roll_back(self, **how: Any) -> Promotion:
-        opened = roll_back.ask(self.ports, M, ANA, "it is bad", **how)
+        opened = roll_back.ask(self.ports, M, how.pop("who", ANA), "it is bad", **how)
         return self.look(opened)
 
     # --- what the other processes do
