@@ -1,6 +1,7 @@
 """MLflow's job runner beside the server, while the router `jobs` is open: started after it, ended with it.
 
-What a job changes in the registry comes back through the server like anybody's change, under the name of the jobs.
+What a job changes in the registry comes back through the server like anybody's change: under the name of the jobs, or
+once there are users as the service account whose token the jobs were given.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from lockgate.config import Router, reached_at
 if TYPE_CHECKING:
     from lockgate.config import Settings
 
-NAME = "mlflow-jobs"  # who a job is on the record
+NAME = "mlflow-jobs"  # who a job is on the record while there are no users
+TOKEN = "LOCKGATE_JOBS_TOKEN"  # noqa: S105 - the name of the variable
 QUEUES = "_MLFLOW_HUEY_STORAGE_PATH"
 LOOK_EVERY = 0.5
 READY_LIMIT = 300.0
@@ -99,9 +101,16 @@ def _environment(settings: Settings) -> dict[str, str]:
         # the registry is reached through the server by whatever way a job takes: there it is governed
         "MLFLOW_REGISTRY_URI": settings.url,
         "_MLFLOW_SERVER_REGISTRY_STORE": settings.url,
-        "MLFLOW_TRACKING_USERNAME": NAME,
-        "MLFLOW_TRACKING_PASSWORD": "none",
+        **_login(),
     }
+
+
+def _login() -> dict[str, str]:
+    """How a job is known to the server: by a token of a service account, without one by a name it claims."""
+    token = os.environ.get(TOKEN)
+    if token:
+        return {"MLFLOW_TRACKING_TOKEN": token, "MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_PASSWORD": ""}
+    return {"MLFLOW_TRACKING_USERNAME": NAME, "MLFLOW_TRACKING_PASSWORD": "none"}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
