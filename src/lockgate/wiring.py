@@ -341,6 +341,25 @@ def first_admin(settings: Settings, name: str) -> tuple[bool, str | None]:
     return there_are, one_time
 
 
+def recover_admin(settings: Settings, name: str, who: Who, reason: str) -> str:
+    """A one-time password for an administrator, by the database itself. Raises NotFound where there is no such file or
+    nobody called so, Conflict for a database without users or somebody who is no administrator.
+    """
+    from lockgate.adapters.sql import readonly, schema
+    from lockgate.domain.errors import Conflict
+    from lockgate.usecases import people
+
+    with readonly.reading(readonly.parse(settings.database)):
+        pass  # opening it to write would make a file where there is none
+    node = Node(settings, "prepare")
+    try:
+        if schema.pending(node.store.engine):
+            raise Conflict("That database has no users.", hint="Name the one your server uses with --database.")
+        return people.recover(node.ports, node.passwords, name, who, reason)
+    finally:
+        node.store.engine.dispose()
+
+
 def apply_policy_file(settings: Settings, who: Who) -> Policy | None:
     """Put the policy file in force; None without a file. Raises BadInput and changes nothing when it is broken."""
     read = read_policy_file(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from lockgate.domain.access import EVERYWHERE, Role, model_pattern, person_name
 from lockgate.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from lockgate.wire.people import Grant, NewUser, User
+    from lockgate.wire.people import Grant, User
 
 NAME = options.Written("NAME", person_name)
 ROLE = options.Written("ROLE", Role.parse)
@@ -58,7 +58,7 @@ def add(
     if service:
         show.line(f"Make a token for it: lockgate tokens create --for {shlex.quote(name)}")
     else:
-        _hand_over(made)
+        _hand_over(name, made.one_time_password)
     if not made.user.grants:
         show.line(f"Without a role nothing is allowed: lockgate users grant {shlex.quote(name)} ROLE")
 
@@ -159,7 +159,7 @@ def password(name: str | None, reason: str, url: str | None, user: str | None, a
             _json(reset)
         else:
             show.line(f"{reset.user.name} has a one-time password; the old one is good no longer.")
-            _hand_over(reset)
+            _hand_over(name, reset.one_time_password)
         return
     old, new = _ask_for_both()
     changed = client.people.change_password(old, new)
@@ -167,6 +167,29 @@ def password(name: str | None, reason: str, url: str | None, user: str | None, a
         _json(changed)
     else:
         show.line(f"The password of {changed.name} is replaced. Set MLFLOW_TRACKING_PASSWORD to the new one.")
+
+
+@users.command(short_help="Let an administrator in who has forgotten the password; on the server's machine.")
+@click.argument("name", type=NAME, metavar="NAME")
+@click.option("--reason", required=True, help="Why; it goes on the record.")
+@options.home_option
+@click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]")
+@options.as_json
+def recover(name: str, reason: str, as_json: bool, **told: Any) -> None:
+    """Give an administrator a one-time password by the database itself, for whom nobody else can.
+
+    It takes the right to open the database, and stands on the record. No server has to run.
+    """
+    from lockgate import wiring
+    from lockgate.domain.identity import Who
+
+    settings = options.settings(**told)
+    one_time = wiring.recover_admin(settings, name, Who(settings.user, via="cli"), reason)
+    if as_json:
+        outcome.show_json({"name": name, "one_time_password": one_time})
+    else:
+        show.line(f"{name} has a one-time password; the old one is good no longer.")
+        _hand_over(name, one_time)
 
 
 @click.command(short_help="Show who the server takes you for, and what you may do.")
@@ -200,11 +223,11 @@ def _ask_for_both() -> tuple[str, str]:
     return lines[0], lines[1]
 
 
-def _hand_over(made: NewUser) -> None:
+def _hand_over(name: str, one_time: str | None) -> None:
     """The secret, once: standard output is where it is asked for, and nothing else keeps it."""
-    show.line(f"One-time password: {made.one_time_password}")
+    show.line(f"One-time password: {one_time}")
     show.line("  It is shown this once, and nothing else is allowed before it is replaced:")
-    show.line(f"  export MLFLOW_TRACKING_USERNAME={shlex.quote(made.user.name)} MLFLOW_TRACKING_PASSWORD=…")
+    show.line(f"  export MLFLOW_TRACKING_USERNAME={shlex.quote(name)} MLFLOW_TRACKING_PASSWORD=…")
     show.line("  lockgate users password")
 
 

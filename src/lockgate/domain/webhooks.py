@@ -30,7 +30,10 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "drift": ("found", "ended", "mended", "accepted"),
     "endpoint": ("retired",),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),
-    "people": ("added", "granted", "revoked", "disabled", "enabled", "password-reset", "password-changed", "locked"),
+    "people": (
+        *("added", "granted", "revoked", "disabled", "enabled"),
+        *("password-reset", "password-changed", "recovered", "locked"),
+    ),
     "policy": ("applied", "proposed", "approved", "rejected"),
     "promotion": ("requested", "joined", "done", "refused", "failed", "cancelled"),
     "prompt": ("registered", "version-registered"),

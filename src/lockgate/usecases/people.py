@@ -214,6 +214,28 @@ def reset_password(ports: Ports, passwords: Passwords, name: str, who: Who, reas
         return Added(known(work, person.name), one_time)
 
 
+def recover(ports: Ports, passwords: Passwords, name: str, who: Who, reason: str) -> str:
+    """A one-time password for an administrator, for whoever can open the database itself; it is loud on the record.
+
+    Nobody else is let in this way: raises Conflict naming the administrators when it is none, NotFound, and BadInput
+    without a reason.
+    """
+    if not reason.strip():
+        raise BadInput("The reason is empty.", hint="It stands on the record: --reason TEXT")
+    one_time = one_time_password()
+    hashed = passwords.keep(one_time)
+    with ports.store.writing(None) as work:
+        person, now = known(work, name), ports.clock.now()
+        admins = [each.name for each in work.people.all() if _is_admin(each)]
+        if person.name not in admins:
+            raise Conflict(
+                f"{person.name} is no administrator who can log in.", hint=f"Those are: {', '.join(admins) or 'none'}."
+            )
+        work.people.set_password(person.name, hashed, must_change=True, at=now)
+        _note(work, "people:recovered", person, who, now, reason)
+    return one_time
+
+
 def change_password(ports: Ports, passwords: Passwords, who: Who, old: str, new: str) -> Person:
     """Replace one's own password, which takes the old one however one came in.
 
@@ -335,11 +357,15 @@ def _standing(person: Person) -> str:
 def _leaves_an_admin(work: Work, changed: Person) -> None:
     """Raises Conflict unless somebody could still log in and manage people once this one is so."""
     people = [changed if each.name == changed.name else each for each in work.people.all()]
-    if not any(each.active and each.has_password and ADMIN in each.grants for each in people):
+    if not any(_is_admin(each) for each in people):
         raise Conflict(
             f"{changed.name} is the last administrator: nobody could manage people any more.",
             hint="Make another one first: lockgate users grant NAME admin",
         )
+
+
+def _is_admin(person: Person) -> bool:
+    return person.active and person.has_password and ADMIN in person.grants
 
 
 def _called(name: str) -> str:

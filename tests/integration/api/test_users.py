@@ -41,6 +41,7 @@ class Guarded:
     """A server on which `boss` is the administrator."""
 
     url: str
+    database: str
 
     @contextmanager
     def logged_in(self, name: str = "boss", password: str = GOOD) -> Iterator[Lockgate]:
@@ -57,7 +58,8 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """One server for all of them; each adds users under names of its own."""
     backend = SqliteBackend(tmp_path_factory.mktemp("guarded"), shared_folder(tmp_path_factory))
-    with running(backend.fresh()) as machine:
+    database = backend.fresh()
+    with running(database) as machine:
         passwords, ports = OpenPasswords(), machine.ports
         api = create_api(ports, passwords, parse_policy=parse_policy)
         leaves = Leaves(lambda who, asked, model, why: registry.refused(ports, model, asked, who, why))
@@ -68,7 +70,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             assert one_time is not None
             with Lockgate(url, "boss", password=one_time, timeout=20) as client:
                 client.people.change_password(one_time, GOOD)
-            yield Guarded(url)
+            yield Guarded(url, database.uri)
     backend.close()
 
 
@@ -252,3 +254,19 @@ def test_a_table_is_brought_as_a_whole_or_not_at_all(run: Callable[..., tuple[in
     assert run("users", "import", str(table))[0] == 2
     assert run("users", "import", str(tmp_path / "missing.csv"))[0] == 2
     assert run("users", "import", str(table), "--everyone", "viewer")[0] == 2
+
+
+def test_a_forgotten_administrator_is_let_in_again_on_the_servers_machine(
+    guarded: Guarded, run: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    run("users", "add", "ada", "--role", "admin")
+    where = "--database", guarded.database, "--home", str(tmp_path)
+    code, told = run("users", "recover", "ada", "--reason", "forgotten", *where, "--json")
+    assert code == 0
+    # ours is argon2 here, and the server's a fake that cannot read it
+    assert json.loads(told)["name"] == "ada"
+    assert run("users", "recover", "nobody", "--reason", "x", *where)[0] == 1
+    assert run("users", "recover", "ada", *where)[0] == 2
+    missing = f"sqlite:///{tmp_path}/missing.db"
+    assert run("users", "recover", "ada", "--reason", "x", "--database", missing, "--home", str(tmp_path))[0] == 1
+    assert not (tmp_path / "missing.db").exists()

@@ -131,6 +131,18 @@ def test_the_last_administrator_stays_one(office: Office) -> None:
         people.disable(office.ports, "ana", Who("ana", verified=True))
 
 
+def test_an_administrator_is_let_in_again_by_who_holds_the_database_and_nobody_else_is(office: Office) -> None:
+    office.add("ana", Grant(Role.ADMIN, "fraud-*"))
+    one_time = people.recover(office.ports, PASSWORDS, "boss", CLAIM, "forgotten")
+
+    assert office.login("boss", one_time).must_change
+    (entry,) = office.record("people:recovered")
+    assert (entry.plain["who"]["name"], entry.plain["reason"]) == ("whoever", "forgotten")  # type: ignore[index,call-overload]
+    for name, reason, error in (("ana", "x", Conflict), ("nobody", "x", NotFound), ("boss", " ", BadInput)):
+        with pytest.raises(error):
+            people.recover(office.ports, PASSWORDS, name, CLAIM, reason)
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
