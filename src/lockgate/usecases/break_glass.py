@@ -74,6 +74,8 @@ def confirm(ports: Ports, id: str, who: Who) -> tuple[BreakGlass, Promotion]:
                 hint=f"Somebody else: lockgate break-glass {glass.ref} --to {glass.stage.lower()} --confirm {id}",
             )
         _refuse_over(glass, now)
+        # whoever asked may have left since
+        _may(work, glass.asked_by, seen.ref)
         if digest != glass.artifacts:
             raise Conflict(f"The artifacts of {glass.ref} are not those that {glass.asked_by} asked for.", hint=_ANEW)
         if glass.confirmed_at is None:

@@ -14,8 +14,8 @@ from lockgate.domain.errors import Conflict, Forbidden, NotFound
 from lockgate.domain.identity import Who
 from lockgate.domain.proposals import Proposal, ProposalState
 from lockgate.usecases import apply_policy
-from lockgate.usecases.authorise import authorise
-from lockgate.usecases.people import logged_in, refusals_recorded
+from lockgate.usecases.authorise import authorise, refusals_recorded
+from lockgate.usecases.people import logged_in
 from lockgate.usecases.ports import Ports, Work
 
 

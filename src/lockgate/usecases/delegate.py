@@ -12,8 +12,8 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import SERVICE, Who
-from lockgate.usecases.authorise import authorise
-from lockgate.usecases.people import known, logged_in, refusals_recorded
+from lockgate.usecases.authorise import authorise, refusals_recorded
+from lockgate.usecases.people import known, logged_in
 from lockgate.usecases.ports import Ports, Work
 
 LONGEST = timedelta(days=90)

@@ -32,6 +32,9 @@ SMALL = 1 << 20  # bytes that were pinned: comparing them takes less than starti
 A_MOMENT = 0.3  # seconds that reading the artifacts may take before the promotion is opened for others to see
 
 
+_TAKES = {Kind.ROLLBACK: Act.OPERATE, Kind.BREAK_GLASS: Act.BREAK_GLASS}
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What someone asked for. `lasting` ones wait for approvals and time; `leaves` is what a rollback leaves behind,
@@ -181,7 +184,7 @@ def _looking(ports: Ports, ask: Ask, *, whatever: bool = False) -> Looking | Loo
 def _open(ports: Ports, work: Work, ask: Ask) -> tuple[Promotion, bool]:
     """The promotion asked for, and whether it is new: then it is on the record, and has still to be stored."""
     ref = ask.ref
-    authorise(work, ask.who, Act.OPERATE if ask.kind is Kind.ROLLBACK else Act.ASK, ref.model)
+    authorise(work, ask.who, _TAKES.get(ask.kind, Act.ASK), ref.model)
     catalog_version(work, ref)
     now = ports.clock.now()
     if work.catalog.is_prompt(ref.model):

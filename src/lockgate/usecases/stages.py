@@ -17,6 +17,7 @@ from lockgate.domain.versions import VersionRef
 from lockgate.usecases import webhooks
 from lockgate.usecases.gather import lifecycle
 from lockgate.usecases.ports import Work
+from lockgate.usecases.withdraw import end_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def leave_in_quarantine(work: Work, policy: Policy, ref: VersionRef, move: Move)
     _place(work, ref, Stage.ARCHIVED, move, move.why, action="version:archived")
     work.versions.quarantine(ref, Quarantine(move.at, move.why))
     # not told by times alone, which a clock may get wrong: no yes from before counts for it any more
-    work.approvals.void(ref, move.at, f"it was rolled back: {move.why}")
+    end_all(work, ref, move.at, f"it was rolled back: {move.why}")
     detail: dict[str, Plain] = {"promotion": move.promotion}
     entry = Entry(
         "version:quarantined", move.who, move.at, ref.model, ref.version, None, "quarantined", move.why, detail

@@ -13,12 +13,12 @@ from lockgate.domain.consent import asked_of
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import LOCKGATE, Who
 from lockgate.domain.policy import ApprovalRule, Policy
-from lockgate.domain.stages import Stage
+from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.approval_tags import mirror
-from lockgate.usecases.authorise import authorise
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.gather import gather, lifecycle, stored_facts
-from lockgate.usecases.people import logged_in, refusals_recorded
+from lockgate.usecases.people import logged_in
 from lockgate.usecases.ports import Ports, Work
 
 AT_A_TIME = 1_000
@@ -34,7 +34,7 @@ def withdraw(
     """
     if not reason.strip():
         raise BadInput("Taking something back needs a reason.", hint="--reason says why; it stays on the record.")
-    with refusals_recorded(ports, who, f"withdraw {ref}"), ports.store.writing(ref.model) as work:
+    with refusals_recorded(ports, who, f"withdraw {ref}", ref.model), ports.store.writing(ref.model) as work:
         logged_in(work, who)
         authorise(work, who, Act.READ, ref.model)
         now, asked = ports.clock.now(), work.approvals.latest(ref, stage)
@@ -54,6 +54,16 @@ def withdraw(
         mirror(work, after)
         work.promotions.due(ref.model, now)
     return after
+
+
+def end_all(work: Work, ref: VersionRef, at: datetime, because: str) -> None:
+    """End every yes to a version and every request that could be answered, in the caller's transaction."""
+    work.approvals.void(ref, at, because)
+    for stage in sorted(GATED):
+        latest = work.approvals.latest(ref, stage)
+        if latest is not None and latest.state.may_be_answered:
+            work.approvals.close(latest.id, RequestState.WITHDRAWN, because)
+            mirror(work, replace(latest, state=RequestState.WITHDRAWN, closed_because=because))
 
 
 def expire(ports: Ports) -> int:

@@ -26,5 +26,9 @@ def world(backend: Backend) -> Callable[[str], World]:
 def quick(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], World]]:
     """As `world` on SQLite alone: for what no statement of its own decides."""
     backend = SqliteBackend(tmp_path, postgres_of_the_run.shared_folder(tmp_path_factory))
-    yield lambda policy="": World(backend.fresh(), policy)
+
+    def build(policy: str = "") -> World:
+        return World(backend.fresh(), policy)
+
+    yield build
     backend.close()

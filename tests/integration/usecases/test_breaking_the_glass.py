@@ -164,10 +164,16 @@ def test_only_who_may_break_it_does_and_nobody_without_a_name(quick: Make) -> No
     ops, con, app = (Who(name, verified=True) for name in ("ops", "con", "app"))
     with here.records("version:pinned", "breakglass:refused"), pytest.raises(Forbidden, match="approver, operator or"):
         asked(here, ref, con)
-    id = asked(here, ref, ops)
+    id = asked(here, ref, app)
     with pytest.raises(Forbidden):
         break_glass.confirm(here.ports, id, con)
-    _, promotion = break_glass.confirm(here.ports, id, app)
+    with here.store.writing(None) as work:
+        work.people.set_disabled("app", here.clock.now())
+    with pytest.raises(Forbidden, match="takes the role"):
+        break_glass.confirm(here.ports, id, ops)  # whoever asked has left
+    with here.store.writing(None) as work:
+        work.people.set_disabled("app", None)
+    _, promotion = break_glass.confirm(here.ports, id, ops)
     assert here.look(promotion).state == "done"
     told = here.recorded("breakglass:confirmed")[-1].plain["detail"]
     assert isinstance(told, dict)

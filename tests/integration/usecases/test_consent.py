@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def gate(here: World, ref: VersionRef) -> Gate:
     return next(each for each in found if each.name == "approval_required")
 
 
-def yes(here: World, ref: VersionRef, who: Who, comment: str = "yes", **more: str) -> ApprovalRequest:
+def yes(here: World, ref: VersionRef, who: Who, comment: str = "yes", **more: Any) -> ApprovalRequest:
     return approve.decide(here.ports, ref, who, approved=True, comment=comment, **more)
 
 
@@ -258,6 +259,8 @@ def test_what_was_rolled_back_needs_a_yes_from_after_it_whatever_the_clock_says(
         found = work.approvals.get(yes_before.id)
     assert found is not None
     assert found.decisions[0].withdrawn_because.startswith("it was rolled back")
+    assert found.state is RequestState.WITHDRAWN
+    assert here.tag(second, "production_approved") is None
     assert here.promote(second, PRODUCTION).state == "waiting"
     here.approved(second)
     here.done(second, PRODUCTION)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,7 @@ rules = st.builds(
     teams=st.lists(teams, max_size=3).map(tuple),
     expires=st.sampled_from([None, DAY]),
 )
-roles_now = st.one_of(
+roles_now: st.SearchStrategy[dict[str, frozenset[str]]] = st.one_of(
     st.just({}),
     st.dictionaries(names, st.sampled_from(ROLES)).map(lambda found: {n: frozenset() for n in PEOPLE} | found),
 )
@@ -195,7 +195,7 @@ class TestStandIns:
 
 
 class TestTheGate:
-    def gate(self, rule: ApprovalRule, *answers_: Decision, **changes: object) -> Gate:
+    def gate(self, rule: ApprovalRule, *answers_: Decision, **changes: Any) -> Gate:
         rules = replace(RULES, approval=rule)
         made = [replace(each, plan_digest=plan_digest(EVIDENCE, rules)) for each in answers_]
         evidence = replace(EVIDENCE, request=replace(request(*made), **changes))
