@@ -24,11 +24,13 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "alias": ("set", "deleted"),
     "approval": ("requested", "approved", "rejected", "refused", "withdrawn", "expired"),
     "breakglass": ("asked", "confirmed", "used", "reviewed", "overdue", "refused"),
+    "check": ("reported",),
     "database": ("made", "adopted"),
     "delegation": ("given", "ended"),
     "deployment": ("committed",),
     "drift": ("found", "ended", "mended", "accepted"),
-    "endpoint": ("retired",),
+    "endpoint": ("retired", "token-created", "token-revoked"),
+    "key": ("added", "recovered", "retired"),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),
     "people": (
         *("added", "granted", "revoked", "disabled", "enabled"),
@@ -44,7 +46,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "validation": ("requested", "passed", "failed", "error"),
     "version": (
         *("registered", "described", "tagged", "untagged", "deleted"),
-        *("transitioned", "archived", "quarantined", "unquarantined", "pinned"),
+        *("transitioned", "archived", "quarantined", "unquarantined", "pinned", "numbered", "renumbered"),
     ),
     "webhook": ("created", "updated", "deleted", "subscribed", "unsubscribed", "redelivered", "disabled"),
     "workspace": ("created", "updated", "deleted"),
