@@ -195,6 +195,26 @@ def test_a_wrong_name_and_a_wrong_password_are_refused_in_the_same_words(office:
     assert len(said) == 1
 
 
+def test_an_unknown_name_takes_the_same_comparison_as_a_known_one(office: Office) -> None:
+    """Whoever is not to be let in at all is compared with nobody's password, so that names cannot be told apart."""
+
+    class Counting(OpenPasswords):
+        asked: list[str | None] = []  # noqa: RUF012 - read by the test
+
+        def fits(self, kept: str | None, password: str) -> bool:
+            self.asked.append(kept)
+            return super().fits(kept, password)
+
+    office.add("ci", kind=SERVICE)
+    office.add("gone")
+    people.disable(office.ports, "gone", office.boss)
+    for name in ("nobody", "ci", "gone", "a\nb", "boss"):
+        with pytest.raises(Unauthenticated):
+            login.by_password(office.ports, Counting(), name, "wrong", HERE)
+
+    assert Counting.asked == [None, None, None, None, "kept:" + GOOD]
+
+
 def test_a_password_is_the_same_however_its_letters_are_composed(office: Office) -> None:
     office.add("ana", password="Größe über alles")
 
