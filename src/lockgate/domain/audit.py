@@ -133,6 +133,8 @@ def breaks(entries: Iterable[Linked], heads: Mapping[str, tuple[int, str]]) -> l
         walk = ChainWalk(chain)
         for entry in sorted(links, key=lambda e: e.number):
             found += walk.take(entry)
+            if not entry.text:
+                found.append(Break(chain, entry.number, "its text is not there"))
         found += walk.end(heads.get(chain))
     return found
 
@@ -161,7 +163,7 @@ class ChainWalk:
         found = []
         if number > expected:
             found.append(Break(self.chain, expected, f"entry {expected} is missing: the next one is {number}"))
-        if not because and number == expected and plain.get("previous") != self._hash:
+        if not because and entry.text and number == expected and plain.get("previous") != self._hash:
             because = "it does not follow the entry before it: one of the two was replaced"
         if because:
             found.append(Break(self.chain, number, because))
@@ -184,7 +186,12 @@ class ChainWalk:
 
 
 def reading(entry: Linked, codec: Codec = STANDARD) -> tuple[dict[str, Any], str]:
-    """What the entry's text says, and what is wrong with it: "" when it is the one that was hashed, in its place."""
+    """What the entry's text says, and what is wrong with it: "" when it is the one that was hashed, in its place.
+
+    A text that is not there says nothing, and nothing is wrong with it: whether it may be gone is another question.
+    """
+    if not entry.text:
+        return {}, ""
     try:
         data = entry.text.encode()
         plain = codec.read(data)

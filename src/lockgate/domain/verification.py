@@ -19,6 +19,7 @@ from lockgate.domain.errors import BadInput
 from lockgate.domain.exported import FORMAT
 from lockgate.domain.keyring import Arrival, Keyring
 from lockgate.domain.merkle import Frontier, leaf_hash
+from lockgate.domain.removals import Removals
 
 MOST_FAULTS = 100
 _MOST_NAMED = 10
@@ -106,6 +107,7 @@ class Verification:
     _tail: int = 0
     _checkpoints: int = 0
     _heads: int = 0
+    _removals: Removals = field(default_factory=Removals)
     _ends: dict[str, _End] = field(default_factory=dict)
     _matched: int = 0
     _since: list[tuple[str, int]] = field(default_factory=list)
@@ -149,6 +151,8 @@ class Verification:
         """What all lines together prove."""
         if not self._ended:
             self._fault(f"the file ends behind line {self._line}, before its own end: it was cut off")
+        for chain, number in self._removals.unexplained():
+            self._fault("its text is not there, and no entry says that it was removed", chain, number)
         self._against_given()
         trusted = self._trusted()
         self._strangers(trusted)
@@ -224,9 +228,12 @@ class Verification:
         plain, because = reading(entry, self.codec)
         if because:
             self._fault(because, chain, number, place)
+        elif not entry.text:
+            self._removals.missing(chain, number)
         else:
+            self._removals.hear(plain)
             self._key(plain, chain, number, place)
-        self._chain(entry, plain, place, linked=not because)
+        self._chain(entry, plain, place, linked=not because and bool(entry.text))
         self._entries += 1
 
     def _place(self, entry: Linked, position: int | None) -> int | None:

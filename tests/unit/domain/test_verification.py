@@ -17,6 +17,7 @@ from lockgate.domain.audit import Linked
 from lockgate.domain.canonical import canonical, digest
 from lockgate.domain.checkpoints import PublicKey
 from lockgate.domain.errors import BadInput
+from lockgate.domain.removals import chains_of
 from lockgate.domain.verification import Proved, Verification, told
 from tests.unit.domain.exports import ORIGIN, Story, again, proved, story
 
@@ -317,6 +318,21 @@ def test_a_checkpoint_of_another_record_or_place_is_found() -> None:
     points = [line for line in LINES if b'"checkpoint"' in line]
     moved = again([*lines[:2], points[2], *lines[2:]])
     assert any("wrong place" in x.because for x in proved(moved, (WHOLE.key,)).breaks)
+
+
+def test_a_text_that_was_removed_leaves_the_rest_provable_if_the_record_says_so() -> None:
+    told_of = story("iris", "iris", "iris", "sign")
+    without = [
+        {**each, "text": ""} if isinstance(each, dict) and each.get("chain") == "iris" and each["number"] < 3 else each
+        for each in told_of.objects
+    ]
+    told_of.objects = without
+    assert named(proved(told_of.lines(), (told_of.key,))) == [("iris", 1, None)]
+    told_of.write("record:pruned", "system", {"chains": chains_of([("iris", 2), ("iris", 1)])})
+    told_of.sign()
+    assert chains_of([("iris", 2), ("iris", 1), ("iris", 7)]) == {"iris": ["1-2", "7"]}
+    found = proved(told_of.lines(), (told_of.key,))
+    assert (found.holds, found.size) == (True, 5)
 
 
 def test_only_so_many_breaks_are_kept_and_all_are_counted() -> None:

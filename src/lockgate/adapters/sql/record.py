@@ -32,6 +32,7 @@ from lockgate.adapters.sql.tables import audit, chains, models
 from lockgate.adapters.sql.webhooks import SqlWebhooks
 from lockgate.domain.audit import FORMAT, SYSTEM, Break, ChainWalk, Entry, Linked, breaks, link
 from lockgate.domain.canonical import Codec
+from lockgate.domain.removals import Removals
 from lockgate.usecases.ports import Recorded
 
 _AT_A_TIME = 1_000
@@ -138,17 +139,23 @@ class SqlRecord:
         self.flush()
         heads = {row.chain: (row.number, row.hash) for row in self._connection.execute(select(chains))}
         rows = self._connection.execution_options(yield_per=_AT_A_TIME).execute(_IN_CHAINS)
-        count, found, seen = 0, list(self._lost_chains(heads)), set()
+        count, found, seen, removals = 0, list(self._lost_chains(heads)), set(), Removals()
         for chain, entries in groupby(rows, key=itemgetter(0)):
             seen.add(chain)
             walk = ChainWalk(chain, _CODEC)
             for row in entries:
                 count += 1
                 found += walk.take(_linked(row))
+                if row.text:
+                    removals.hear(walk.told)
+                else:
+                    removals.missing(chain, row.number)
                 found += _wrong_copies(row, walk.told)
             found += walk.end(heads.get(chain))
         for chain in sorted(heads.keys() - seen):
             found += breaks((), {chain: heads[chain]})
+        for chain, number in removals.unexplained():
+            found.append(Break(chain, number, "its text is not there, and no entry says that it was removed"))
         return count, sorted(found, key=lambda b: (b.chain, b.number))
 
     def _lost_chains(self, heads: dict[str, tuple[int, str]]) -> Iterator[Break]:
