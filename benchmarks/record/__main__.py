@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lockgate.adapters.keys.ed25519 import check
@@ -29,6 +30,7 @@ from lockgate.adapters.sql.sequencing import SqlSequencing
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds, SystemClock
 from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
 from lockgate.domain.identity import Who
 from lockgate.testing.artifacts import ArtifactsInMemory
 from lockgate.usecases import export, keys, sequence
@@ -40,7 +42,7 @@ AT_ONCE = 1_000
 SIGN_EVERY = 5_000
 PROOFS = 200
 WHO = Who("ann", verified=True, via="api", address="192.0.2.7", request="req-06fz3k1pn-8wq2r")
-DETAIL = {
+DETAIL: dict[str, Plain] = {
     "promotion": "prm-06fz3k1pn-8wq2r",
     "kind": "promote",
     "plan": "sha256:" + "5" * 64,
@@ -87,8 +89,8 @@ def measure(folder: Path, entries: int) -> None:
         size = work.tree.size()
         positions = random.Random(7).sample(range(size - 1), min(PROOFS, size - 1))
         places = [work.tree.placed(each, each + 1)[0].linked for each in positions]
-    each_took("inclusion proof", [lambda e=e: export.prove(store, check, e.chain, e.number) for e in places])
-    each_took("consistency proof", [lambda p=p: export.consistency(store, p) for p in positions])
+    each_took("inclusion proof", [partial(export.prove, store, check, each.chain, each.number) for each in places])
+    each_took("consistency proof", [partial(export.consistency, store, each) for each in positions])
     with timed("verify, live", size), store.reading() as work:
         found = verify(work, check)
     assert not found.count, found.breaks[:3]
@@ -127,7 +129,7 @@ def timed(what: str, many: int) -> Iterator[None]:
     print(f"{what:<22}{took:>12.1f} s {time.process_time() - cpu:>10.1f} s CPU {many / took:>12,.0f} /s", flush=True)
 
 
-def each_took(what: str, calls: list[Callable[[], object]]) -> None:
+def each_took(what: str, calls: Sequence[Callable[[], object]]) -> None:
     """Print how long one of these takes."""
     took = []
     for call in calls:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lockgate.domain.keyring import KnownKey
     from lockgate.domain.newcomers import MlflowUser
     from lockgate.domain.policy import Policy
-    from lockgate.usecases.doctor import Database, Removed
+    from lockgate.usecases.doctor import Database, KeyFile, Removed
     from lockgate.usecases.ports import Ports
     from lockgate.usecases.webhooks import Post
 
@@ -281,6 +281,14 @@ def fast_json() -> Codec:
 
 
 def check_signature(key: bytes, signature: bytes, message: bytes) -> bool:
+def inspect_key(settings: Settings) -> KeyFile:
+    """Where this machine's key of the record is, and who could read it. Changes nothing."""
+    from lockgate.usecases.doctor import KeyFile
+
+    keys = record_keys(settings)
+    return KeyFile(keys.place, keys.path.is_file(), not keys.given and keys.path.is_file(), keys.exposed())
+
+
     """Whether the public key made that signature of the message."""
     from lockgate.adapters.keys import ed25519
 

@@ -9,7 +9,9 @@ import click
 from lockgate.cli import doctor_report, options, outcome
 
 if TYPE_CHECKING:
-    from lockgate.usecases.doctor import Database
+    from collections.abc import Sequence
+
+    from lockgate.usecases.doctor import Database, Finding
 
 
 @click.command(short_help="Look at a database, and change nothing.")
@@ -23,23 +25,22 @@ def doctor(as_json: bool, **told: Any) -> None:
     Lockgate. Exits 0 when Lockgate can run on it, 1 when it cannot.
     """
     from lockgate import wiring
-    from lockgate.usecases.doctor import findings
+    from lockgate.usecases.doctor import findings, key_findings
 
-    found = wiring.inspect_database(options.settings(**told))
-    told_of = findings(found)
+    settings = options.settings(**told)
+    found = wiring.inspect_database(settings)
+    told_of = (*findings(found), *key_findings(wiring.inspect_key(settings)))
     fit = not any(each.stops for each in told_of)
     if as_json:
-        outcome.show_json(as_plain(found) | {"fit": fit})
+        outcome.show_json(as_plain(found, told_of) | {"fit": fit})
     else:
         doctor_report.tell(found, told_of)
     if not fit:
         raise outcome.Ends(outcome.REFUSED)
 
 
-def as_plain(found: Database) -> dict[str, Any]:
+def as_plain(found: Database, told_of: Sequence[Finding]) -> dict[str, Any]:
     """What was seen, as `--json` prints it."""
-    from lockgate.usecases.doctor import findings
-
     schema = found.schema
     return {
         "database": {
@@ -75,5 +76,5 @@ def as_plain(found: Database) -> dict[str, Any]:
             "looked_at": found.artifacts.looked_at, "missing": list(found.artifacts.missing),
             "elsewhere": found.artifacts.elsewhere,
         },
-        "findings": [{"stops": x.stops, "what": x.what, "next": x.next} for x in findings(found)],
+        "findings": [{"stops": x.stops, "what": x.what, "next": x.next} for x in told_of],
     }  # fmt: skip

@@ -153,6 +153,37 @@ class Finding:
     next: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """Where the key of the record is on this machine. `exposed` is the command that closes it to other accounts."""
+
+    place: str
+    there: bool
+    beside_workers: bool
+    exposed: str
+
+
+def key_findings(key: KeyFile) -> tuple[Finding, ...]:
+    """What to tell about the key that signs checkpoints."""
+    if not key.there:
+        return ()
+    found = []
+    if key.exposed:
+        found.append(
+            Finding(False, f"Other accounts of this machine can read the record's key ({key.place}).", key.exposed)
+        )
+    if key.beside_workers:
+        told = "so file modes keep no model's program from it: keep checkpoints elsewhere"
+        found.append(
+            Finding(
+                False,
+                f"The record's key ({key.place}) lies under the account that workers run under, {told}.",
+                "docs/howto/keys-of-the-record.md",
+            )
+        )
+    return tuple(found)
+
+
 def findings(found: Database) -> tuple[Finding, ...]:
     """What to tell about it; those that stop first."""
     return tuple(sorted(_findings(found), key=lambda each: not each.stops))
