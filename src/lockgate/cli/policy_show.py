@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from lockgate.cli import show
 
 if TYPE_CHECKING:
-    from lockgate.wire.policies import ExplainedGate, Explanation, Rejudged, Source
+    from lockgate.wire.policies import ExplainedGate, Explanation, Rejudged
 
 _ANSWERS = {"holds": "would go through", "waits": "would wait", "fails": "would be refused"}
 ALWAYS = "always judged"
+LONGEST = 60
 
 
 def explanation(found: Explanation) -> None:
@@ -21,9 +22,10 @@ def explanation(found: Explanation) -> None:
     show.line(f"{found.ref} to {found.stage} {answer} under {of} (level {found.level}).")
     show.line("")
     rows = [_row(gate) for gate in found.gates]
-    show.table(("gate", "answer", "seen", "required", "asked for by", "level", "evidence"), rows)
+    show.table(("gate", "answer", "seen", "required", "level", "line", "evidence"), rows)
     for gate in found.gates:
         _tell_more(gate)
+    _tell_sources(found.gates)
     if found.would_be != found.standing:
         show.line("")
         show.line(f"With every gate enforced it {_ANSWERS.get(found.would_be, found.would_be)}.")
@@ -42,26 +44,23 @@ def _why(of: Rejudged) -> str:
 
 
 def _row(gate: ExplainedGate) -> tuple[str, ...]:
-    return (gate.name, gate.standing, gate.seen, gate.required, _asked_by(gate.source), gate.level, _known(gate))
-
-
-def _asked_by(source: Source | None) -> str:
-    return ALWAYS if source is None else f"{source.key} (line {source.line})"
+    # a rule or a group may be long, and stands in the file for who wants all of it
+    required = gate.required if len(gate.required) <= LONGEST else f"{gate.required[:LONGEST]}…"
+    line = str(gate.source.line) if gate.source is not None else ""
+    return (gate.name, gate.standing, gate.seen, required, gate.level, line, _known(gate))
 
 
 def _known(gate: ExplainedGate) -> str:
-    return f"{gate.grade}, {show.when(gate.at)}" if gate.at is not None else gate.grade
+    return f"{gate.grade} {show.when(gate.at)[:10]}" if gate.at is not None else gate.grade
 
 
 def _tell_more(gate: ExplainedGate) -> None:
-    """Below the table: why a gate does not hold, what outweighed what, and the branches of a group."""
+    """Below the table: why a gate does not hold, and the branches of a group."""
     told = []
     if gate.standing != "holds":
         told.append(f"  {gate.because}")
         if gate.next:
             told.append(f"  Next: {gate.next}")
-    if gate.source is not None and gate.source.over:
-        told.append(f"  {gate.source.says} is the stricter: it outweighs {', '.join(gate.source.over)}.")
     if told or gate.branches:
         show.line("")
         show.line(f"{gate.name} {gate.standing}:")
@@ -71,3 +70,16 @@ def _tell_more(gate: ExplainedGate) -> None:
         show.line(f"  branch {number}:")
         for inner in branch.gates:
             show.line(f"    {inner.name} {inner.standing}: {inner.because}")
+
+
+def _tell_sources(gates: Iterable[ExplainedGate]) -> None:
+    """Which key of the policy asks for each gate, and which weaker ones it outweighs."""
+    show.line("")
+    show.line("Asked for by:")
+    for gate in gates:
+        source = gate.source
+        if source is None:
+            show.line(f"  {gate.name}: {ALWAYS}")
+            continue
+        over = f", which outweighs {', '.join(source.over)}" if source.over else ""
+        show.line(f"  {gate.name}: {source.key} (line {source.line}){over}")

@@ -22,7 +22,7 @@ _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green
 _WHOLE = frozenset(
     {
         *("entry", "at (UTC)", "since (UTC)", "asked at (UTC)", "action", "gate", "test", "answer", "version"),
-        *("id", "delivery", "status", "state", "tries", "waiting", "semantic"),
+        *("id", "delivery", "status", "state", "tries", "waiting", "level", "line", "semantic"),
     }
 )
 # the least that each other column keeps, and what rich puts between two
