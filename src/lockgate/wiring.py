@@ -329,6 +329,16 @@ def read_policy_file(settings: Settings) -> tuple[str, Policy] | None:
     return text, check_policy(text, settings)
 
 
+def refuse_open(settings: Settings) -> None:
+    """Raise BadInput when others could reach a server on which nobody has to log in. Looking changes nothing."""
+    if not settings.reachable_by or settings.users:
+        return
+    from lockgate.adapters.sql import people
+    from lockgate.config import require_people
+
+    require_people(settings, there_are=people.are_there(settings.database))
+
+
 def first_admin(settings: Settings, name: str) -> tuple[bool, str | None]:
     """Make the first administrator where `--users` asks for one and there is nobody: whether there are people then.
 

@@ -60,6 +60,14 @@ class Standing:
         )
 
 
+def refuse_open(settings: Settings) -> None:
+    """Raise BadInput when others could reach a server without users; nothing is made or changed before that."""
+    if settings.reachable_by:
+        from lockgate import wiring
+
+        wiring.refuse_open(settings)
+
+
 def found(settings: Settings) -> Standing:
     """Make an administrator if `--users` asks for one and there is nobody yet.
 

@@ -35,6 +35,7 @@ def server(child: bool, **told: Any) -> None:
         from lockgate.cli.policy import read
 
         read(settings.policy, settings)  # a broken file stops the start before the port is opened
+    first_admin.refuse_open(settings)
     from lockgate.server.main import serve
 
     def first() -> None:
@@ -83,6 +84,7 @@ def agent(child: bool, **told: Any) -> None:
 def prepare(**told: Any) -> None:
     """Make the tables, and what else there has to be before a server starts. Its caller reads what it says."""
     settings = options.settings(**told)
+    first_admin.refuse_open(settings)
     _prepare(settings, signs=True)
     click.echo(first_admin.found(settings).line())
 
@@ -107,8 +109,16 @@ def _prepare(settings: Settings, *, signs: bool | None = None) -> None:
     wiring.prepare(settings)
     if signs is not None:
         wiring.ensure_key(settings, signs=signs)
-    if settings.policy is not None:
-        wiring.apply_policy_file(settings, Who(name=settings.user, via="cli"))
+    read = wiring.read_policy_file(settings)
+    if read is None:
+        return
+    in_force = wiring.apply_policy_file(settings, Who(name=settings.user, via="cli"))
+    if in_force is not None and in_force.digest != read[1].digest:
+        show.line(
+            f"{settings.policy} is not in force: there are users, so it was proposed, and an administrator has to agree."
+            " See: lockgate policy proposals",
+            err=True,
+        )
 
 
 def _terminate() -> None:

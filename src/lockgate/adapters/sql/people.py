@@ -8,8 +8,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    update,
+)
 
+from lockgate.adapters.sql import readonly
 from lockgate.adapters.sql.people_tables import failed_logins, grants, people, tokens
 from lockgate.domain.access import Grant, Person, Role, Token, folded, narrowed, roles_on
 from lockgate.domain.canonical import digest_of
@@ -219,3 +233,15 @@ def _token_of(row: Row[Any]) -> Token:
 
 def _nobody(name: str) -> NotFound:
     return NotFound(f"There is nobody called {name!r}.", hint="lockgate users list shows who there is.")
+
+
+def are_there(uri: str) -> bool:
+    """Whether there is anybody in the database, seen without changing it: not in one that is still to be made.
+
+    Raises BadInput and Unavailable when it cannot be looked at.
+    """
+    try:
+        with readonly.reading(readonly.parse(uri)) as connection:
+            return inspect(connection).has_table(people.name) and connection.execute(_ANY).first() is not None
+    except NotFound:
+        return False
