@@ -11,6 +11,7 @@ import pytest
 from lockgate.adapters.keys.ed25519 import Ed25519Signer, check
 from lockgate.adapters.keys.files import FileKeys
 from lockgate.adapters.sql.sequencing import SqlSequencing
+from lockgate.adapters.sql.store import SqlStore
 from lockgate.cli import outcome
 from lockgate.cli.main import cli
 from lockgate.cli.options import Caller
@@ -48,7 +49,9 @@ def controller(machine: Machine, home: Path) -> Sequencer:
         assert found is not None
         return found
 
-    made = Sequencer(machine.ports, SqlSequencing(machine.ports.store), signer, check)
+    store = machine.ports.store
+    assert isinstance(store, SqlStore)
+    made = Sequencer(machine.ports, SqlSequencing(store), signer, check)
     machine.register("fraud", 1, team="risk")
     with machine.as_("ada") as ada:
         ada.promote("fraud@1", "staging", reason="first", wait=20)
