@@ -114,11 +114,8 @@ def _prepare(settings: Settings, *, signs: bool | None = None) -> None:
         return
     in_force = wiring.apply_policy_file(settings, Who(name=settings.user, via="cli"))
     if in_force is not None and in_force.digest != read[1].digest:
-        show.line(
-            f"{settings.policy} is not in force: there are users, so it was proposed, and an administrator has to agree."
-            " See: lockgate policy proposals",
-            err=True,
-        )
+        told = f"{settings.policy} is not in force: there are users, so it was proposed to a second administrator."
+        click.echo(f"{told} See: lockgate policy proposals", err=True)
 
 
 def _terminate() -> None:
