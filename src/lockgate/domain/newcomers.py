@@ -73,10 +73,12 @@ def from_mlflow(user: MlflowUser, everyone: Role | None) -> Newcomer:
                 notes.append(f"in the workspace {each.workspace}: {each.permission} on {each.resource} {each.pattern}")
             continue
         grants.add(Grant(_role(each), EVERYWHERE if each.pattern == EVERYWHERE else exactly(each.pattern)))
-    if denied:
-        notes.append(f"was denied {', '.join(denied)}; what they have on all models reaches these too")
-        if everyone is not None:
-            notes.append(f"is therefore not made a {everyone.value} of all models")
+    if denied and any(grant.pattern == EVERYWHERE for grant in grants):
+        notes.append(f"was denied {', '.join(denied)}, and what they have on all models reaches these too: look at it")
+    elif denied and everyone is not None:
+        notes.append(f"was denied {', '.join(denied)}, and is therefore not made a {everyone.value} of all models")
+    elif denied:
+        notes.append(f"was denied {', '.join(denied)}: nothing they have here reaches these")
     elif everyone is not None and not user.admin:
         grants.add(Grant(everyone))
     return Newcomer(user.name, PERSON, _needed(grants), user.password, tuple(dict.fromkeys(notes)))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from lockgate.domain.access import SHORTEST_PASSWORD, Grant, Token, TokenState, narrowed, person_name
 from lockgate.domain.audit import Entry
+from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Unauthenticated, Unavailable
 from lockgate.domain.identity import ANONYMOUS, PERSON, Who
 from lockgate.usecases.access_ports import Counted, Credentials, Failures, Passwords
@@ -131,7 +132,8 @@ def _failed(ports: Ports, name: str, address: str, now: datetime) -> None:
             # what was typed where a name belongs may be a password
             claimed = Who(known.name if known else ANONYMOUS, address=address)
             why = f"{max(reached)} wrong passwords within {WINDOW.total_seconds() / 60:.0f} minutes"
-            work.record.write(Entry("people:locked", claimed, now, why=why))
+            detail: dict[str, Plain] = {"person": known.name} if known else {}
+            work.record.write(Entry("people:locked", claimed, now, why=why, detail=detail))
 
 
 def _keep_anew(ports: Ports, passwords: Passwords, kept: Credentials, password: str, *, must_change: bool) -> None:

@@ -55,6 +55,17 @@ def test_a_denied_model_is_not_opened_by_what_everybody_may(denial: str) -> None
     assert "secret" in newcomer.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [([], "nothing they have here reaches these"), ([on("*", "READ")], "reaches these too: look at it")],
+)
+def test_a_denial_is_told_with_what_becomes_of_it(more: list[Permission], said: str) -> None:
+    (note,) = come(on("secret", "DENY"), *more).notes
+
+    assert note.startswith("was denied secret")
+    assert said in note
+
+
 def test_another_workspace_and_other_kinds_give_nothing_and_the_first_is_told() -> None:
     newcomer = come(on("fraud", "MANAGE", workspace="team-b"), on("1", "MANAGE", "experiment"))
 
