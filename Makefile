@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test test-long bench bench-registry bench-growth check format lock clean
+.PHONY: help venv demo up test test-long bench bench-registry bench-growth bench-governance bench-record check format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,13 +28,20 @@ test: venv  ## all tests; ARGS='-k word' picks some
 test-long: venv  ## all tests, each property with its full number of rounds
 	$(PYTEST) --long $(ARGS)
 
-bench: bench-registry bench-growth  ## every benchmark: half an hour
+bench: bench-registry bench-growth bench-governance bench-record  ## every benchmark: three quarters of an hour
 
 bench-registry: venv  ## the registry beside stock MLflow's, twenty minutes; ROUNDS=3, ARGS=--quick
 	$(BIN)/python -m benchmarks.registry $(ARGS)
 
 bench-growth: venv  ## what each operation costs at 10, 1,000 and 100,000 versions; ARGS=--quick
 	$(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-governance: venv  ## what gates, record and custom rules add to a transition; a hundred promotions at once
+	$(BIN)/python -m benchmarks.governance $(ARGS)
+	$(BIN)/python -m benchmarks.custom_rules
+
+bench-record: venv  ## a record of a million entries: proofs, and its verification; ARGS='--entries 100000'
+	$(BIN)/python -m benchmarks.record $(ARGS)
 
 check: venv  ## lint, format, types and import rules
 	$(BIN)/ruff check .
