@@ -27,7 +27,7 @@ from lockgate.usecases.archive import archive_rejected, may_archive_rejected
 from lockgate.usecases.authorise import authorise
 from lockgate.usecases.authority import refuse_own, refuse_two_voices, to_answer
 from lockgate.usecases.consent_facts import roles_of
-from lockgate.usecases.gather import gather, inspect_artifacts
+from lockgate.usecases.gather import gather, inspect_artifacts, stored_facts
 from lockgate.usecases.people import logged_in
 from lockgate.usecases.ports import Ports, Work
 
@@ -143,8 +143,18 @@ def tag_approved(ports: Ports, ref: VersionRef, value: str, who: Who) -> None:
         raise BadInput(f"The tag {APPROVED_TAG} cannot be {value!r}.", hint="Write true or false.")
     with ports.store.reading() as work:
         latest = work.approvals.latest(ref, Stage.PRODUCTION)
-    if latest is None or latest.state is not wanted:
+        already = latest is not None and latest.state is wanted and _still_holds(ports, work, latest)
+    if not already:
         decide(ports, ref, who, approved=wanted is RequestState.APPROVED, comment=f"by the tag {APPROVED_TAG}")
+
+
+def _still_holds(ports: Ports, work: Work, request: ApprovalRequest) -> bool:
+    """Whether what was decided is still so: a no is, and a yes as long as it counts."""
+    if request.state is RequestState.REJECTED:
+        return True
+    policy, facts = work.policies.in_force(), stored_facts(work, request.ref)
+    evidence, rules = _evidence(work, policy, request.ref, request.stage, facts, ports.clock.now())
+    return tally(request, replace(asked_of(evidence, rules), roles=roles_of(work, request))).enough
 
 
 def _sign(

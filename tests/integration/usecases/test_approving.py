@@ -186,6 +186,11 @@ def test_the_tags_of_a_script_are_the_same_acts(world: Make) -> None:
         approve.tag_request(here.ports, first, json.dumps({"status": "approved", "approved_by": "ed"}), NOBODY)
         approve.tag_approved(here.ports, first, "True", NOBODY)  # says again what is so
     assert gate(here, first).standing == "holds"
+    here.policy(APPROVED + "max_endpoints: 3\n")
+    assert gate(here, first).seen == "stale"
+    with here.records("approval:approved"):
+        approve.tag_approved(here.ports, first, "true", CARA)  # what was so is so no more
+    assert gate(here, first).standing == "holds"
     for wrong in ("yes", "{", "[]", json.dumps({"status": "perhaps"})):
         with here.records(), pytest.raises(BadInput):
             approve.tag_request(here.ports, first, wrong, NOBODY)

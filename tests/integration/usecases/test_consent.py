@@ -460,6 +460,9 @@ def test_once_there_are_users_a_policy_takes_two_administrators(world: Make) -> 
         assert work.policies.in_force().max_endpoints == 4
     with pytest.raises(Conflict, match="approved already"):
         decide_policy.reject(here.ports, other.id, BOSS, "no")
+    # what a start with a policy file does: who is at the machine proposes, and no more
+    at_start = apply_policy.apply(here.ports, stricter, parse_policy, Who("root", via="cli"))
+    assert at_start.max_endpoints == 4
     with pytest.raises(NotFound):
         decide_policy.look(here.ports, "pol-0")
-    assert [each.state for each in decide_policy.listed(here.ports)] == ["approved", "replaced"]
+    assert [each.state for each in decide_policy.listed(here.ports)] == ["open", "approved", "replaced"]
