@@ -15,7 +15,7 @@ from sqlalchemy import text
 from lockgate import Lockgate
 from lockgate.sdk.errors import BadRequest, Conflict, Forbidden, NotFound, Refused, Waiting
 from tests.e2e import models
-from tests.e2e.conftest import Node
+from tests.e2e.conftest import Node, until
 from tests.e2e.load import Load, ask
 from tests.e2e.models import Logged
 
@@ -255,6 +255,29 @@ def test_the_client_of_mlflow_hears_why_in_words_it_can_raise(enforcing: Node) -
         opened = recorded(enforcing, "by mlflow", "promotion:requested")[0]
         assert opened.detail["promotion"] in json.dumps(waiting.value.json)
         assert mlflow.get_model_version_by_alias("by mlflow", "staging").version == str(good.version)
+
+        searched = "name = 'by mlflow' AND tags.model_version = '1.0.1'"
+        found = until(lambda: mlflow.search_model_versions(searched), "its semantic version")
+        assert [each.version for each in found] == [str(good.version)]
+        assert mlflow.get_model_version("by mlflow", str(bad.version)).tags["model_version"] == "1.0.0"
+
+
+@pytest.mark.both_databases(long=True)
+def test_a_system_outside_reports_what_it_found(enforcing: Node, ana: Person) -> None:
+    logged = models.log_constant(enforcing.url, "by ci")
+    page = ("--url", "https://ci.example.com/runs/1")
+    reported = ana.asks("check", "report", logged.model, str(logged.version), "ci/bias", "--pass", *page)
+
+    assert (reported["passed"], reported["grade"], reported["url"]) == (True, "attested", page[1])
+    assert "ci/bias" in ana.does("check", "list", logged.ref)
+    assert "ci/bias passed" in ana.does("status", logged.model)
+    ana.does("check", "report", logged.ref, "ci/bias", exits=2)
+    ana.does("check", "report", logged.ref, "Not a name", "--pass", exits=2)
+    ana.does("check", "report", "by ci@9", "ci/bias", "--pass", exits=1)
+    until(lambda: "1.0.0" in ana.does("semver", "list", logged.model), "its semantic version")
+    assert "1.1.0, as ana" in ana.does("semver", "set", logged.ref, "1.1.0", "--reason", "as agreed")
+    assert "as agreed" in ana.does("semver", "show", logged.ref)
+    ana.does("semver", "set", logged.ref, "1.1", "--reason", "no", exits=2)
 
 
 def test_one_changed_byte_of_the_record_is_found_and_named(enforcing: Node, ana: Person) -> None:

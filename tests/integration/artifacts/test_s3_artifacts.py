@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.adapters.artifacts import mlmodel
 from lockgate.adapters.artifacts.objects import S3
 from lockgate.adapters.artifacts.pinned import PinnedArtifacts
 from lockgate.adapters.artifacts.reading import CHUNK, Limits
@@ -124,6 +125,20 @@ def test_every_object_is_pinned_with_its_hash_and_copied(artifacts: PinnedArtifa
     assert manifest == fake.pin(LOCATION)
     assert copied(artifacts.folder(manifest.digest)) == FILES
     assert hashlib.sha256(BIG).hexdigest() in {file.sha256 for file in manifest.files}
+
+
+def test_the_model_file_is_read_by_itself(artifacts: PinnedArtifacts, s3: WatchedS3, place: Bucket) -> None:
+    put(place, "MLmodel", b'{"signature": {"inputs": "[]"}}')
+
+    assert artifacts.model_file(LOCATION).signature == {"inputs": "[]"}
+    assert s3.client.fetched == [("MLmodel", "")]
+    with pytest.raises(Unreadable, match="no file MLmodel"):
+        artifacts.model_file(f"{LOCATION}2")
+    put(place, "MLmodel", b" " * (mlmodel.LARGEST + 1))
+    with pytest.raises(Unreadable, match="MLmodel of more than"):
+        artifacts.model_file(LOCATION)
+    with pytest.raises(Unreadable, match="no bucket"):
+        artifacts.model_file("s3://no-such-bucket/m")
 
 
 def test_however_the_location_is_written_it_is_the_same_pin(artifacts: PinnedArtifacts, place: Bucket) -> None:

@@ -113,7 +113,7 @@ def _aliases_found(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
 
 def _stage_alias(asked: Asked, stock: Answer, ours: Answer) -> Answer | None:
     def plain(told: dict[str, Any]) -> None:
-        _keep(told, "tags", lambda tag: tag.get("key") != "staging_timestamp")
+        _keep(told, "tags", lambda tag: tag.get("key") not in ("staging_timestamp", "model_version"))
         _keep(told, "aliases", lambda one: (one["alias"] if isinstance(one, dict) else one) not in PROTECTED)
 
     return _each(ours, plain)
