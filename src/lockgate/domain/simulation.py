@@ -16,7 +16,7 @@ from lockgate.domain.rules import judge
 from lockgate.domain.verdict import Gate, Level, Standing, Verdict
 
 UNKNOWN = "unknown"
-EVIDENCE = "the evidence, which was not kept"
+EVIDENCE = "the evidence, which is not kept as it was"
 _FIELD = r"(?:\s*\.\s*(\w+)|\s*\[\s*'([^'\\]*)'\s*\]|\s*\[\s*\"([^\"\\]*)\"\s*\])"
 
 

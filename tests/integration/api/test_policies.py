@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from lockgate.cli import options, outcome
+from lockgate.cli.main import cli
 from lockgate.sdk.client import Lockgate
 from lockgate.sdk.errors import BadRequest, NotFound, Refused
 from lockgate.wire.policies import Rejudged, SimulatedPage
@@ -165,3 +168,61 @@ def test_a_policy_that_is_applied_is_in_force_at_once_and_on_the_record(machine:
 def test_what_is_no_verdict_cannot_be_judged_again(past: Lockgate, entry, error, told) -> None:
     with pytest.raises(error, match=told):
         past.policies.replay(entry)
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(past: Lockgate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable:
+    """Runs a command as somebody at a terminal does: its exit code, and what it printed."""
+    # a command leaves its connection to the end of its process, which is not the test's
+    monkeypatch.setattr(options.Caller, "client", lambda _: past)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = outcome.run(cli, arguments)
+        told = capsys.readouterr()
+        return code, " ".join((told.out + told.err).split())
+
+    return run
+
+
+def test_the_commands_about_policies_say_and_exit_as_the_reference_has_it(run: Callable, tmp_path: Path) -> None:
+    looser, broken, same = (tmp_path / name for name in ("looser.yaml", "broken.yaml", "same.yaml"))
+    looser.write_text(LOOSER)
+    same.write_text(POLICY)
+    broken.write_text("level: enforce\nstages:\n  Staging:\n    rules: [{name: a, cel: 'true and'}]\n")
+
+    code, told = run("policy", "show")
+    assert (code, "staging_duration" in told, "required_tags: [team]" in told) == (0, False, True)
+    code, told = run("policy", "explain", "fraud@1")
+    assert code == 0
+    assert "fraud@1 to Production would be refused" in told
+    assert "required_tags: stages.Production.requires.required_tags (line 8)" in told
+    assert run("policy", "explain", "fraud@9")[0] == 1
+    assert run("policy", "explain", "fraud@1", "--to", "archived")[0] == 2
+
+    code, told = run("policy", "simulate", str(looser))
+    assert code == 0
+    assert "of 4 verdicts" in told
+    assert "fails holds 1" in told
+    assert "required_tags would not stop it" in told
+    assert "Nothing was judged in that time" in run("policy", "simulate", str(looser), "--since", "2999-01-01")[1]
+    assert run("policy", "simulate", str(looser), "--since", "yesterday")[0] == 2
+    for command in ("check", "simulate", "apply"):
+        code, told = run("policy", command, str(broken))
+        assert code == 2
+        assert "broken.yaml:4: stages.Staging.rules[0].cel" in told
+        assert "Write &&" in told
+    assert run("policy", "apply", str(tmp_path / "absent.yaml"))[0] == 2
+    code, told = run("policy", "apply", str(same))
+    assert (code, "Nothing was changed." in told) == (0, True)
+
+
+def test_a_verdict_is_judged_again_from_the_command_line(run: Callable, past: Lockgate) -> None:
+    entry = past.audit(action="promotion:refused")[0]
+
+    code, told = run("audit", "replay", f"{entry.chain}#{entry.number}")
+    assert (code, told.startswith("fraud@2 to Staging fails, as it did: all")) == (0, True)
+    assert run("audit", "replay", "model:1#1")[0] == 2
+    assert run("audit", "replay", "model:99#1")[0] == 1
