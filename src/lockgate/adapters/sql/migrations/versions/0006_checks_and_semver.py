@@ -27,8 +27,13 @@ def upgrade() -> None:
         ("lockgate_versions_semver_due", ["semver_due"]),
         ("lockgate_versions_semver", ["model_id", "version"]),
     ):
-        where = {"sqlite_where": _TO_BE_NUMBERED, "postgresql_where": _TO_BE_NUMBERED}
-        op.create_index(name, "lockgate_versions", columns, **where)
+        op.create_index(
+            name,
+            "lockgate_versions",
+            columns,
+            sqlite_where=_TO_BE_NUMBERED,
+            postgresql_where=_TO_BE_NUMBERED,
+        )
 
 
 def _checks() -> None:
@@ -76,9 +81,14 @@ def _semver() -> None:
         sa.ForeignKeyConstraint(["model_id"], ["lockgate_models.id"], name="lockgate_semver_model_id_fk"),
         sa.PrimaryKeyConstraint("model_id", "version", name="lockgate_semver_pk"),
     )
-    where = {"sqlite_where": _NUMBERED, "postgresql_where": _NUMBERED}
-    columns = ["model_id", "major", "minor", "patch"]
-    op.create_index("lockgate_semver_number", "lockgate_semver", columns, unique=True, **where)
+    op.create_index(
+        "lockgate_semver_number",
+        "lockgate_semver",
+        ["model_id", "major", "minor", "patch"],
+        unique=True,
+        sqlite_where=_NUMBERED,
+        postgresql_where=_NUMBERED,
+    )
 
 
 def _who(column: str) -> tuple[sa.Column[str] | sa.Column[bool], ...]:
