@@ -47,7 +47,7 @@ def every_page(here: World, policy: str, limit: int) -> list[Rejudged]:
 def test_every_verdict_comes_once_and_those_between_the_thresholds_would_have_been_others(
     world: Make, rounds: Callable[[int, int], int]
 ) -> None:
-    here, accuracies = lived(world, rounds(40, 400))
+    here, accuracies = lived(world, rounds(25, 400))
 
     found = every_page(here, STRICTER, limit=7)
 
