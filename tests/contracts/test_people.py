@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lockgate.adapters.sql.store import SqlStore
-from lockgate.domain.access import Grant, Person, Role, Token, narrowed
+from lockgate.domain.access import Grant, Person, Role, Token, narrowed, person_name
 from lockgate.domain.errors import NotFound
 from lockgate.domain.identity import PERSON, SERVICE, Who
 from lockgate.usecases.access_ports import Counted
@@ -166,6 +166,27 @@ def test_the_last_use_of_a_token_never_goes_back(two: SqlStore) -> None:
         found = work.people.token("tok-1")
         assert found is not None
         assert found.used_at == T0 + MINUTE
+
+
+def test_an_id_that_no_token_can_have_is_no_token(two: SqlStore) -> None:
+    with two.reading() as work:
+        assert work.people.token("tok\x001") is None
+        assert work.people.grants_of("Zoë", "tok\x001") == ()
+
+
+def test_an_address_without_end_is_counted_all_the_same(store: SqlStore) -> None:
+    address = "f" * 300
+    with store.changing() as work:
+        work.people.failed("ana", address, T0)
+    with store.reading() as work:
+        assert work.people.failures("ana", address, T0 - MINUTE).both.number == 1
+
+
+def test_the_longest_names_there_can_be_are_kept(store: SqlStore) -> None:
+    names = ("x" * 200, "李" * 200, "\U0001f512" * 200, "ﬃ" * 150)
+    add(store, *(person(person_name(name)) for name in names))
+    with store.reading() as work:
+        assert {each.name for each in work.people.all()} == set(names)
 
 
 def test_failures_are_counted_by_name_by_address_and_by_both(store: SqlStore) -> None:

@@ -14,6 +14,7 @@ from lockgate.domain.identity import ANONYMOUS, LOCKGATE, PERSON, SERVICE
 
 EVERYWHERE = "*"
 LONGEST_NAME = 200
+LONGEST_LOOK = 1000  # bytes of a name as it looks: some letters stand for a whole sentence
 LONGEST_PATTERN = 256
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 1024
 
@@ -202,6 +203,7 @@ def person_name(written: object) -> str:
     """
     name = unicodedata.normalize("NFC", written) if isinstance(written, str) else ""
     fine = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip() and ":" not in name
+    fine = fine and len(folded(name).encode()) <= LONGEST_LOOK
     if not fine:
         raise BadInput(
             f"{_short(written)} is not a name for a person or a service account.",

@@ -29,6 +29,7 @@ from lockgate.usecases.access_ports import Passwords
 from lockgate.usecases.authorise import authorise
 from lockgate.usecases.login import by_password
 from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.recorded import short
 
 ADMIN = Grant(Role.ADMIN)
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # nothing that reads like something else
@@ -337,13 +338,13 @@ def _changed(work: Work, action: str, before: Person, who: Who, now: datetime, w
         for each in (before, after)
     ]
     detail: dict[str, Plain] = {"person": before.name, "kind": before.kind}
-    work.record.write(Entry(action, who, now, before=told[0], after=told[1], why=why, detail=detail))
+    work.record.write(Entry(action, who, now, before=told[0], after=told[1], why=short(why), detail=detail))
     return after
 
 
 def _note(work: Work, action: str, person: Person, who: Who, now: datetime, why: str = "") -> None:
     detail: dict[str, Plain] = {"person": person.name, "kind": person.kind}
-    work.record.write(Entry(action, who, now, why=why, detail=detail))
+    work.record.write(Entry(action, who, now, why=short(why), detail=detail))
 
 
 def _told(grants: Iterable[Grant]) -> str:

@@ -15,6 +15,7 @@ from lockgate.domain.identity import PERSON, Who
 from lockgate.usecases.login import SECRET_PREFIX, secret_digest
 from lockgate.usecases.people import known, logged_in, may_manage, refusals_recorded
 from lockgate.usecases.ports import Ports, Work
+from lockgate.usecases.recorded import short
 
 LASTS, SHORTEST, LONGEST = timedelta(days=90), timedelta(minutes=1), timedelta(days=366)
 LONGEST_LABEL = 100
@@ -120,7 +121,7 @@ def _revoke(ports: Ports, work: Work, tokens: Sequence[Token], who: Who, reason:
     for token in good:
         detail: dict[str, Plain] = {"token": token.id, "person": token.person, "label": token.label}
         entry = Entry(
-            "token:revoked", who, now, before=str(token.state(now)), after="revoked", why=reason, detail=detail
+            "token:revoked", who, now, before=str(token.state(now)), after="revoked", why=short(reason), detail=detail
         )
         work.record.write(entry)
     return good

@@ -193,7 +193,7 @@ def test_a_name_that_is_taken_is_taken_again_as_it_is(written: str) -> None:
     "written",
     [
         *("", " ", "ana ", " ana", "a:b", "a\nb", "a\x00b", "a\tb", "a\u202eb", "a\u200bb", "\ud800", "a\u2028b"),
-        *("x" * (LONGEST_NAME + 1), "anonymous", "Lockgate", "ANONYMOUS", "lock\uff47ate"),
+        *("x" * (LONGEST_NAME + 1), "\ufdfa" * 100, "anonymous", "Lockgate", "ANONYMOUS", "lock\uff47ate"),
     ],
 )
 def test_a_name_that_cannot_be_seen_sent_or_told_apart_is_refused(written: str) -> None:

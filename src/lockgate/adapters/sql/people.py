@@ -31,6 +31,8 @@ from lockgate.domain.errors import NotFound
 from lockgate.domain.identity import Who
 from lockgate.usecases.access_ports import Counted, Credentials, Failures
 
+_ADDRESS = 64
+
 
 class SqlPeople:
     """`People`."""
@@ -118,7 +120,7 @@ class SqlPeople:
         self._connection.execute(insert(tokens).values(values))
 
     def token(self, id: str) -> Token | None:
-        row = self._connection.execute(_TOKEN, {"id": id}).first()
+        row = self._connection.execute(_TOKEN, {"id": id}).first() if id.isprintable() else None
         return None if row is None else _token_of(row)
 
     def token_of(self, secret_digest: str) -> Token | None:
@@ -140,7 +142,7 @@ class SqlPeople:
         self._connection.execute(update(tokens).where(tokens.c.id == token, earlier).values(used_at=at))
 
     def failures(self, name: str, address: str, since: datetime) -> Failures:
-        named, here = failed_logins.c.name == _looks(name), failed_logins.c.address == address
+        named, here = failed_logins.c.name == _looks(name), failed_logins.c.address == address[:_ADDRESS]
         wanted = (named & here, named, here)
         asked: list[ColumnElement[Any]] = [
             column for each in wanted for column in (func.count(_when(each)), func.min(_when(each)))
@@ -150,12 +152,12 @@ class SqlPeople:
         return Failures(both, of_name, of_address)
 
     def failed(self, name: str, address: str, at: datetime) -> None:
-        values = {"name": _looks(name), "address": address, "at": at}
+        values = {"name": _looks(name), "address": address[:_ADDRESS], "at": at}
         self._connection.execute(insert(failed_logins).values(values))
 
     def forget_failures(self, *, before: datetime, name: str = "", address: str = "") -> None:
         old = failed_logins.c.at < before
-        theirs = (failed_logins.c.name == _looks(name)) & (failed_logins.c.address == address)
+        theirs = (failed_logins.c.name == _looks(name)) & (failed_logins.c.address == address[:_ADDRESS])
         self._connection.execute(delete(failed_logins).where(or_(old, theirs) if name else old))
 
     def _read(self, *wanted: ColumnElement[bool]) -> list[Person]:
