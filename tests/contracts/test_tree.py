@@ -378,6 +378,28 @@ def test_an_entry_rewritten_with_hash_links_leaves_and_nodes_is_found_by_its_che
     assert found.size == 7
 
 
+@pytest.mark.parametrize("edit", ["node dropped", "node", "leaf added", "node added", "checkpoint"])
+def test_no_tree_that_was_edited_is_grown_wrongly_or_signed(signed: Sequenced, edit: str) -> None:
+    edits = {**EDITS, "node dropped": ("DELETE FROM lockgate_nodes WHERE place = 7", {}, ("", 0, 0))}
+    edits["node"] = ("UPDATE lockgate_nodes SET hash = :it WHERE place = 7", {"it": bytes(32)}, ("", 0, 0))
+    edits["node added"] = ("INSERT INTO lockgate_nodes VALUES (21, :it)", {"it": bytes(32)}, ("", 0, 0))
+    edits["checkpoint"] = ("UPDATE lockgate_checkpoints SET note = 'x' WHERE size = 11", {}, ("", 0, 0))
+    sql, values, _ = edits[edit]
+    forge(signed, sql, **values)
+    signed.write("fraud", 2)
+
+    def go_on() -> None:
+        signed.grow()
+        signed.sign()
+
+    with pytest.raises(Conflict, match="was edited past Lockgate"):
+        go_on()
+    with signed.store.reading() as work:
+        newest = work.tree.newest()
+    assert newest is not None
+    assert newest.size == 11
+
+
 def test_a_dropped_entry_does_not_hold_up_those_that_come_after_it(record: Sequenced) -> None:
     record.write("fraud", 3)
     forge(record, "DELETE FROM lockgate_audit WHERE chain = 'model:1' AND number = 2")

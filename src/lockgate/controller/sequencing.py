@@ -20,6 +20,8 @@ log = structlog.get_logger("lockgate.controller")
 LOOK_SECONDS = 0.25
 COUNT_SECONDS = 1.0
 SIGN_SECONDS = 2.0
+MOST_SECONDS = 1.0
+LAST_SECONDS = 3.0
 
 
 class Sequencer:
@@ -45,7 +47,7 @@ class Sequencer:
         if thorough:
             self._count_at = monotonic() + COUNT_SECONDS
             self._unsigned = True  # another controller may have died between placing and signing
-        self._grow(thorough=thorough)
+        self._grow(thorough=thorough, seconds=MOST_SECONDS)
         if self._unsigned and monotonic() >= self._sign_at:
             self._sign()
 
@@ -54,18 +56,16 @@ class Sequencer:
         self._guarded(self._all)
 
     def _all(self) -> None:
-        self._grow(thorough=True)
+        self._grow(thorough=True, seconds=LAST_SECONDS)
         self._sign()
 
-    def _grow(self, *, thorough: bool) -> None:
-        while self._sequencing.waits(thorough=thorough):
-            placed = sequence.grow(self._sequencing, self._ports.owner)
-            if not placed:
+    def _grow(self, *, thorough: bool, seconds: float) -> None:
+        """A record that was long before it had a tree is placed in many steps, with looks at the clock between."""
+        end = monotonic() + seconds
+        while self._sequencing.waits(thorough=thorough) and monotonic() < end:
+            if not sequence.grow(self._sequencing, self._ports.owner):
                 return
             self._unsigned = True
-            # under a load without end a checkpoint comes all the same
-            if monotonic() >= self._sign_at + SIGN_SECONDS:
-                self._sign()
 
     def _sign(self) -> None:
         self._sign_at = monotonic() + SIGN_SECONDS

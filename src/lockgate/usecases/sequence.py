@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lockgate.domain.audit import SYSTEM
-from lockgate.domain.checkpoints import Check, Checkpoint, Signer, signed
-from lockgate.domain.errors import Conflict
+from lockgate.domain.checkpoints import Check, Checkpoint, SignedCheckpoint, Signer, signed
+from lockgate.domain.errors import BadInput, Conflict
 from lockgate.domain.merkle import Place, frontier, frontier_places
 from lockgate.domain.verification import leaf_of
 from lockgate.usecases import keys
@@ -30,7 +30,10 @@ def grow(sequencing: Sequencing, owner: str, *, most: int = AT_ONCE) -> int:
         waiting = growth.waiting(most)
         if not waiting:
             return 0
-        tree = frontier(growth.size, growth.nodes(frontier_places(growth.size)))
+        try:
+            tree = frontier(growth.size, growth.nodes(frontier_places(growth.size)))
+        except KeyError:
+            raise edited("a node at its edge is missing") from None
         new: list[tuple[Unplaced, bytes]] = []
         inner: list[tuple[Place, bytes]] = []
         for entry in waiting:
@@ -46,7 +49,8 @@ def sign(
 ) -> Checkpoint | None:
     """Sign a checkpoint of the tree as it is; None when there is one already, or another process is at it.
 
-    Raises Conflict when the key is not (or no longer) on the record: nobody could check what it signs.
+    Raises Conflict when the key is not (or no longer) on the record, for nobody could check what it signs; and where
+    the tree does not go on from the last checkpoint: whoever edited it gets no signature for that.
     """
     with store.reading() as work:
         size, newest = work.tree.size(), work.tree.newest()
@@ -63,12 +67,35 @@ def sign(
         if covered is None or covered >= size:
             return None  # a checkpoint proves the entry that says whose key it is, or nothing
         root = root_of(work.tree, size)
+        if newest is not None:
+            _goes_on(work.tree, newest)
     found = Checkpoint(ring.origin, size, root, now)
     note = signed(found, signer).note
     return found if sequencing.keep(owner, LEASE, KeptCheckpoint(size, mine.public.id, now, str(note))) else None
 
 
 def root_of(tree: Tree, size: int) -> bytes:
-    """The root over the first `size` entries, from the nodes that are kept. Raises KeyError when one is missing."""
+    """The root over the first `size` entries, from the nodes that are kept. Raises Conflict when one is missing."""
     places = frontier_places(size)
-    return frontier(size, tree.nodes(places)).root()
+    try:
+        return frontier(size, tree.nodes(places)).root()
+    except KeyError:
+        raise edited("a node is missing") from None
+
+
+def edited(what: str) -> Conflict:
+    """The tree is not as it was built."""
+    return Conflict(
+        f"The record's tree was edited past Lockgate: {what}. Nothing is signed.",
+        hint="lockgate audit verify names what was changed. Put those rows back from a backup; entries wait meanwhile.",
+    )
+
+
+def _goes_on(tree: Tree, newest: KeptCheckpoint) -> None:
+    """Raises Conflict when the first entries of the tree are not those of its newest checkpoint."""
+    try:
+        point = SignedCheckpoint.parse(newest.note).checkpoint
+    except BadInput:
+        raise edited("its newest checkpoint cannot be read") from None
+    if point.size != newest.size or root_of(tree, point.size) != point.root:
+        raise edited(f"its first {point.size} entries are not those of its newest checkpoint")

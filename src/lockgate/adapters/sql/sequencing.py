@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from lockgate.adapters.sql.dialects import hold_rows_of
 from lockgate.adapters.sql.leases import leased
@@ -19,6 +20,7 @@ from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import audit, chains
 from lockgate.adapters.sql.tree import nodes_at
 from lockgate.adapters.sql.tree_tables import TREE, checkpoints, leaves, nodes, tree
+from lockgate.domain.errors import Conflict
 from lockgate.domain.merkle import Place
 from lockgate.usecases.tree_ports import Growth, KeptCheckpoint, Unplaced
 
@@ -62,7 +64,7 @@ class SqlSequencing:
 
     @contextmanager
     def growing(self, owner: str, lease: timedelta) -> Iterator[Growth | None]:
-        with self._store.changing() as work:
+        with _edited(), self._store.changing() as work:
             row = _held(work.connection, self._store, owner, lease)
             if row is None:
                 yield None
@@ -85,6 +87,18 @@ class SqlSequencing:
             values = {"size": checkpoint.size, "key": checkpoint.key, "at": checkpoint.at, "note": checkpoint.note}
             work.connection.execute(insert(checkpoints).inline(), values)
             return True
+
+
+@contextmanager
+def _edited() -> Iterator[None]:
+    """Say what it means when something stands where the next entry belongs."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(
+            "The record's tree was edited past Lockgate: something stands where the next entry belongs.",
+            hint="lockgate audit verify names it; docs/explanation/audit.md says what to do.",
+        ) from None
 
 
 class _Growth:
