@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lockgate.domain.anchors import parse_place
 from lockgate.domain.errors import BadInput
 
 PREFIX = "LOCKGATE_"
@@ -25,7 +26,7 @@ OPTIONS = frozenset(
     {
         *("home", "host", "port", "workers", "database", "artifacts", "policy", "staging_port", "production_port"),
         *("workspaces", "mlflow_routers"),
-        *("users", "trusted_proxies", "allowed_hosts", "allowed_origins"),
+        *("users", "trusted_proxies", "allowed_hosts", "allowed_origins", "anchors"),
     }
 )
 FIRST_USER = "lockgate users add NAME"
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    # places outside that signed checkpoints are written to, and how long it takes at least from one to the next
+    anchors: Annotated[tuple[str, ...], NoDecode] = ()
+    anchor_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 10.0
     webhook_timeout: Annotated[float, Field(gt=0, le=300)] = Field(
         default_factory=lambda: _seconds(os.environ.get("MLFLOW_WEBHOOK_REQUEST_TIMEOUT"), default=30)
     )
@@ -122,7 +126,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{host!r} is no address. Expected one like 127.0.0.1, ::1, 0.0.0.0 or a name")
         return host
 
-    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("trusted_proxies", "allowed_hosts", "allowed_origins", "anchors", mode="before")
     @classmethod
     def _several(cls, written: object) -> object:
         return tuple(filter(None, map(str.strip, written.split(",")))) if isinstance(written, str) else written
@@ -145,6 +149,16 @@ class Settings(BaseSettings):
         for each in written:
             if not _HOST.fullmatch(each.removeprefix("*.").strip("[]")):
                 raise ValueError(f"{each!r} is no host. Expected one like models.example.org or *.example.org, no port")
+        return written
+
+    @field_validator("anchors", mode="after")
+    @classmethod
+    def _places(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        for each in written:
+            try:
+                parse_place(each)
+            except BadInput as wrong:
+                raise ValueError(f"{wrong.message} {wrong.hint}".rstrip(".")) from None
         return written
 
     @field_validator("allowed_origins", mode="after")

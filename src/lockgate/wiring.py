@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
 
 from lockgate.domain.errors import BadInput, NotFound
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from lockgate.domain.keyring import KnownKey
     from lockgate.domain.newcomers import MlflowUser
     from lockgate.domain.policy import Policy
+    from lockgate.usecases.anchor_ports import Anchor
     from lockgate.usecases.doctor import Database, KeyFile, Removed
     from lockgate.usecases.ports import Ports
     from lockgate.usecases.webhooks import Post
@@ -125,6 +127,29 @@ class Node:
         from lockgate.adapters.keys.files import FileKeys
 
         return FileKeys(self.settings.home, os.environ)
+
+    def anchors(self) -> list[Anchor]:
+        """The places outside that checkpoints are written to."""
+        from lockgate.adapters.anchors.commits import GitAnchor
+        from lockgate.adapters.anchors.files import FileAnchor
+        from lockgate.adapters.anchors.objects import S3Anchor
+        from lockgate.domain.anchors import Kind, Place, parse_place
+        from lockgate.usecases.anchoring import Webhooks
+
+        def made(place: Place) -> Anchor:
+            match place.kind:
+                case Kind.FILE:
+                    return FileAnchor(Path(place.path))
+                case Kind.GIT:
+                    return GitAnchor(Path(place.path))
+                case Kind.S3:
+                    return S3Anchor(place.bucket, place.path, place.lock)
+                case Kind.WEBHOOK:
+                    return Webhooks(self.ports)
+                case other:
+                    assert_never(other)
+
+        return [made(parse_place(each)) for each in self.settings.anchors]
 
     @cached_property
     def sequencing(self) -> SqlSequencing:
@@ -259,6 +284,14 @@ def record_keys(settings: Settings) -> FileKeys:
     return Node(settings, "keys").keys
 
 
+def inspect_key(settings: Settings) -> KeyFile:
+    """Where this machine's key of the record is, and who could read it. Changes nothing."""
+    from lockgate.usecases.doctor import KeyFile
+
+    keys = record_keys(settings)
+    return KeyFile(keys.place, keys.path.is_file(), not keys.given and keys.path.is_file(), keys.exposed())
+
+
 def recover_key(settings: Settings, reason: str) -> KnownKey:
     """Begin anew with this machine's key, on the database itself. Raises Conflict where no key is lost."""
     from lockgate.domain.identity import Who
@@ -281,14 +314,6 @@ def fast_json() -> Codec:
 
 
 def check_signature(key: bytes, signature: bytes, message: bytes) -> bool:
-def inspect_key(settings: Settings) -> KeyFile:
-    """Where this machine's key of the record is, and who could read it. Changes nothing."""
-    from lockgate.usecases.doctor import KeyFile
-
-    keys = record_keys(settings)
-    return KeyFile(keys.place, keys.path.is_file(), not keys.given and keys.path.is_file(), keys.exposed())
-
-
     """Whether the public key made that signature of the message."""
     from lockgate.adapters.keys import ed25519
 

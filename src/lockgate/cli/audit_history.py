@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def add_to(audit: click.Group) -> None:
     """Add the commands that look back to `lockgate audit`."""
     audit.add_command(as_of)
+    audit.add_command(anchors)
 
 
 @click.command(name="as-of", short_help="Show what was in each stage on a day, what served then, and why.")
@@ -119,3 +120,29 @@ def _judged(behind: wire.Behind) -> Iterator[str]:
         of_another = "" if decision.plan_digest == of.plan_digest else " (another plan than the one carried out)"
         comment = f": {decision.comment}" if decision.comment else ""
         yield f"  {decision.who} {said} at {show.when(decision.at)}{of_another}{comment}"
+
+
+@click.command(short_help="Show where checkpoints are written to outside, and how that went.")
+@options.asks
+def anchors(url: str | None, user: str | None, as_json: bool) -> None:
+    """Show the places outside that signed checkpoints are written to. Exits 1 when one of them cannot be written."""
+    from lockgate.wire.plain import to_json
+
+    found = options.caller(url, user).client().history.anchors()
+    failing = [each for each in found.anchors if each.failures]
+    if as_json:
+        outcome.show_json(to_json(found))
+    elif not found.anchors:
+        show.line("Checkpoints are written nowhere else. Who can write to the database could rewrite what is in it.")
+        show.line("Name places when you start the controller: --anchors file:///…,git:///…,s3://…,webhook:")
+    else:
+        show.line(f"The newest checkpoint covers {show.counted(found.signed, 'entry', 'entries')}.")
+        rows = [
+            (a.place, a.size, show.when(a.anchored_at), f"failed {a.failures} times" if a.failures else "written")
+            for a in found.anchors
+        ]
+        show.table(("place", "entries", "at (UTC)", "last attempt"), rows)
+        for each in failing:
+            show.line(f"{each.place}: {each.error}")
+    if failing:
+        raise outcome.Ends(outcome.REFUSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,7 +278,22 @@ def _checkpoint(path: str) -> SignedCheckpoint:
     from lockgate.domain.checkpoints import SignedCheckpoint
 
     with opened(Path(path)) as file:
-        return SignedCheckpoint.parse(file.read(_LONGEST_NOTE).decode(errors="replace"))
+        told = file.read(_LONGEST_NOTE).decode(errors="replace")
+        if told.startswith("{"):
+            told = _last_anchored(file)
+    return SignedCheckpoint.parse(told)
+
+
+def _last_anchored(file: BinaryIO) -> str:
+    """The newest checkpoint of a file that an anchor appends to: one JSON object a line. Raises BadInput."""
+    file.seek(max(0, file.seek(0, 2) - _LONGEST_NOTE))
+    lines = [line for line in file.read().splitlines() if line.strip()]
+    try:
+        return str(json.loads(lines[-1])["note"])
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        raise BadInput(
+            "The last line of the file holds no checkpoint: it may have been cut off.", hint="Name a whole one."
+        ) from None
 
 
 @contextlib.contextmanager

@@ -161,6 +161,9 @@ def processes(command: F) -> F:
                 "--allowed-hosts", metavar="NAME,…", help="More names by which requests may call it. [loopback's]"
             ),
             click.option("--allowed-origins", metavar="URL,…", help="Pages of other origins that may ask it. [none]"),
+            click.option(
+                "--anchors", metavar="URI,…", help="Write signed checkpoints there too: file: git: s3: webhook: [none]"
+            ),
             click.option("--policy", metavar="FILE", help="The policy file to apply. [./lockgate.yaml if it is there]"),
             click.option("--staging-port", type=int, help="The port of the staging environment. [5001]"),
             click.option("--production-port", type=int, help="The port of the production environment. [5002]"),

@@ -168,6 +168,7 @@ def _arguments(settings: Settings) -> tuple[list[str], dict[str, str]]:
         "LOCKGATE_MLFLOW_ROUTERS": ",".join(sorted(settings.mlflow_routers)),
         "LOCKGATE_USERS": "false",
         "LOCKGATE_TRUSTED_PROXIES": ",".join(settings.trusted_proxies),
+        "LOCKGATE_ANCHORS": ",".join(settings.anchors),
         "LOCKGATE_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         "LOCKGATE_ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
         "LOCKGATE_URL": settings.url,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def run(settings: Settings) -> None:
     """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
+    from lockgate.controller.anchoring import Anchoring
     from lockgate.controller.deliveries import Deliverer
     from lockgate.controller.loop import Controller
     from lockgate.controller.numbering import Numberer
@@ -39,6 +40,8 @@ def run(settings: Settings) -> None:
     sequencer = Sequencer(node.ports, node.sequencing, node.signer, check_signature)
     placing = threading.Thread(target=sequencer.run, args=(stop,), name="sequencing", daemon=True)
     placing.start()
+    anchoring = Anchoring(node.ports, node.anchors(), timedelta(minutes=settings.anchor_minutes))
+    threading.Thread(target=anchoring.run, args=(stop,), name="anchoring", daemon=True).start()
     Controller(node.ports, node.sandbox, deliverer, Numberer(node.ports, node.numbering)).run(stop)
     placing.join(timeout=5)
     sequencer.finish()

@@ -18,6 +18,7 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput
 
 ALL = "*"
+CHECKPOINT = "checkpoint:signed"
 # every action the record knows: a subscription with a typing error would stay silent for ever
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "access": ("refused",),
@@ -25,6 +26,8 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "approval": ("requested", "approved", "rejected", "refused", "withdrawn", "expired"),
     "breakglass": ("asked", "confirmed", "used", "reviewed", "overdue", "refused"),
     "check": ("reported",),
+    "anchor": ("added", "failed", "restored"),
+    "checkpoint": ("signed",),
     "database": ("made", "adopted"),
     "delegation": ("given", "ended"),
     "deployment": ("committed",),
@@ -186,7 +189,8 @@ def body_of(event: str, told: Mapping[str, Any], at: datetime, workspace: str | 
     For an action of the record `told` is its entry.
     """
     entity, separator, action = _split(event)
-    data = told if separator == "." else _data_of(told)
+    # a checkpoint is told as it is: it is no entry of the record
+    data = told if separator == "." or event == CHECKPOINT else _data_of(told)
     body = {"entity": entity, "action": action, "timestamp": at.isoformat(), "data": data}
     return json.dumps(body if workspace is None else {**body, "workspace": workspace})
 

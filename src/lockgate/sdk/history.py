@@ -39,6 +39,10 @@ class History:
         asked = {"since": _moment(since), "until": _moment(until), "seed": seed or None}
         return from_json(wire.Sample, self._http.get("/audit/sample", wanted=wanted, **asked))
 
+    def anchors(self) -> wire.AnchorList:
+        """The places outside that checkpoints are written to, and how that went."""
+        return from_json(wire.AnchorList, self._http.get("/audit/anchors"))
+
 
 def _moment(at: datetime | str | None) -> str | None:
     return at.isoformat() if isinstance(at, datetime) else at

@@ -25,6 +25,7 @@ from lockgate.domain.validation import Validation
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.access_ports import People
 from lockgate.usecases.adoption_ports import Adoption, Drift
+from lockgate.usecases.anchor_ports import Anchors
 from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Proposals, Trainings
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
@@ -355,6 +356,8 @@ class Work(Protocol):
     def webhooks(self) -> Webhooks: ...
     @property
     def history(self) -> History: ...
+    @property
+    def anchors(self) -> Anchors: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -117,6 +117,27 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchored:
+    """A place outside that checkpoints are written to: the largest it holds, and what went wrong since."""
+
+    place: str
+    size: int
+    anchored_at: datetime | None
+    attempted_at: datetime | None
+    failures: int
+    error: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorList:
+    """Places, and how many entries the newest checkpoint covers."""
+
+    anchors: tuple[Anchored, ...]
+    signed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Promotions that were over within a time, drawn by chance: the same `seed` and times draw the same ones again.
 

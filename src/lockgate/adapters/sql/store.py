@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, select
 
 from lockgate.adapters.sql import dialects
 from lockgate.adapters.sql.adoption import Beginning, SqlAdoption
+from lockgate.adapters.sql.anchors import SqlAnchors
 from lockgate.adapters.sql.approvals import SqlApprovals
 from lockgate.adapters.sql.approvals_around import SqlDelegations, SqlGlasses, SqlProposals
 from lockgate.adapters.sql.catalog import SqlCatalog
@@ -75,6 +76,7 @@ class SqlWork:
         self.people = SqlPeople(connection)
         self.endpoint_tokens = SqlEndpointTokens(connection, names)
         self.history = SqlHistory(connection, names)
+        self.anchors = SqlAnchors(connection)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
         self.tree = SqlTree(connection)
 

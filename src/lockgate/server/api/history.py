@@ -44,6 +44,16 @@ def routes(ports: Ports) -> APIRouter:
         drawn = sample.sample(ports, check_signature, caller(), sample.Asked(wanted, first, last, seed))
         return Json(_sample(drawn, ports.clock.now()))
 
+    @router.get("/audit/anchors", response_model=wire.AnchorList)
+    def list_anchors() -> Json:
+        """The places outside that checkpoints are written to, and how that went."""
+        with ports.store.reading() as work:
+            newest, found = work.tree.newest(), work.anchors.all()
+        shown = tuple(
+            wire.Anchored(a.place, a.size, a.anchored_at, a.attempted_at, a.failures, a.error, a.seen_at) for a in found
+        )
+        return Json(wire.AnchorList(shown, newest.size if newest is not None else 0))
+
     return router
 
 

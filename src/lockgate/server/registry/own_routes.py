@@ -58,6 +58,7 @@ OWN_ROUTES = """
     POST    /api/lockgate/v1/audit/keys/retire      E keep
     GET     /api/lockgate/v1/audit/as-of            record
     GET     /api/lockgate/v1/audit/sample           record
+    GET     /api/lockgate/v1/audit/anchors          record
     GET     /api/lockgate/v1/policy
     POST    /api/lockgate/v1/policy/check
     GET     /api/lockgate/v1/policy/proposals
