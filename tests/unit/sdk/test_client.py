@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockgate.sdk import client
 from lockgate.sdk.client import Lockgate
 from lockgate.sdk.errors import BadRequest, Conflict, Failed, LockgateError, Refused, Waiting
 from lockgate.sdk.outcome import outcome_of, wait_until_over
+from lockgate.sdk.written import read_version
 from lockgate.wire import shapes
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_an_address_that_is_none_is_refused_with_the_form_to_write(url):
     ],
 )
 def test_a_version_is_read_as_people_write_it(written, read):
-    assert client._read_version(written) == read
+    assert read_version(written) == read
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_version_is_read_as_people_write_it(written, read):
 )
 def test_what_names_no_version_is_refused_before_anybody_is_asked(written):
     with pytest.raises(BadRequest, match="does not name a model version"):
-        client._read_version(written)
+        read_version(written)
 
 
 @pytest.mark.parametrize("id", ["", "..", "a/b", "a?b", "ä"])

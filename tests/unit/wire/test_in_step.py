@@ -6,11 +6,24 @@ from dataclasses import fields
 
 import pytest
 
-from lockgate.domain import approvals, audit, errors, evidence, identity, promotion, serving, validation, verdict
+from lockgate.domain import (
+    approvals,
+    audit,
+    checks,
+    errors,
+    evidence,
+    identity,
+    promotion,
+    semver,
+    serving,
+    validation,
+    verdict,
+)
 from lockgate.sdk.http import _BY_KIND
 from lockgate.server.api.faults import kind_of
 from lockgate.server.problems import TABLE
-from lockgate.usecases import plan, status
+from lockgate.usecases import plan, semver_ports, status
+from lockgate.wire import semver as wire
 from lockgate.wire import shapes
 
 
@@ -33,8 +46,11 @@ def names(of: type) -> set[str]:
         (serving.Release, shapes.Release, {"endpoint"}),
         (serving.ObservedGroup, shapes.Group, {"endpoint"}),
         (serving.Endpoint, shapes.Endpoint, {"id"}),
+        (checks.Check, shapes.Check, set()),
+        (semver.Change, wire.Change, set()),
+        (semver_ports.Numbered, wire.Numbered, {"number", "signature", "mlmodel", "attempts"}),
         (evidence.Quarantine, shapes.Quarantine, set()),
-        (status.VersionStatus, shapes.VersionStatus, set()),
+        (status.VersionStatus, shapes.VersionStatus, {"numbered"}),
         (status.ModelStatus, shapes.ModelStatus, set()),
         (status.ModelSummary, shapes.ModelSummary, set()),
         (status.Overview, shapes.Overview, set()),
