@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -289,6 +291,37 @@ def test_a_child_killed_in_the_middle_of_an_evaluation_is_asked_again_in_another
         rules.close()
 
     assert "longer than a rule may" in found[0].because, "the second child was not killed, and took too long"
+
+
+ASKER = """
+import pathlib, os, sys, threading, time
+from lockgate.adapters.cel.evaluator import CelRules, Limits
+from lockgate.domain.custom import Seen
+rules = CelRules(Limits(rule_processor=0.6, rule=20.0, verdict=30.0))
+rules.evaluate({"it": "true"}, Seen({}, {}))
+print(pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text(), flush=True)
+if sys.argv[1:]:
+    rules.evaluate({"it": sys.argv[1]}, Seen({}, {}))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("rule", ["", MAPS], ids=["idle", "computing"])
+def test_a_child_leaves_when_whoever_asked_is_killed(rule):
+    asker = subprocess.Popen(
+        [sys.executable, "-c", ASKER, *([rule] if rule else [])], stdout=subprocess.PIPE, text=True
+    )
+    assert asker.stdout is not None
+    with asker.stdout:
+        child = int(asker.stdout.readline())
+    while rule and ticks_of(child) < 10:
+        assert asker.poll() is None
+    asker.kill()
+    asker.wait()
+
+    began = time.monotonic()
+    while states({child}) - {"Z"}:
+        assert time.monotonic() - began < 20, "it is still there"
 
 
 def test_a_child_that_does_not_answer_at_all_is_given_up():
