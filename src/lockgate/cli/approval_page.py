@@ -95,7 +95,7 @@ def _beside(found: ApprovalView) -> None:
     champion = found.champion
     show.line("")
     if champion is None:
-        show.line(f"No version is in {found.plan.stage} now, so there is nothing to compare with.")
+        show.line("No other version is the champion now, so there is nothing to compare with.")
     else:
         show.line(f"Beside version {champion.version}, which is in {champion.stage} now:")
     if found.metrics:

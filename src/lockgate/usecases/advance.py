@@ -390,7 +390,7 @@ class _Step:
         if promotion.leaves is not None and promotion.kind is Kind.ROLLBACK:
             leave_in_quarantine(work, seen.policy, promotion.leaves, move)
         enter(work, seen.policy, move)
-        setting_aside.used(work, promotion, now)
+        setting_aside.used(work, promotion, seen.evidence.now)
         if promotion.stage.is_gated and seen.evidence.quarantine is not None:
             work.versions.quarantine(promotion.ref, None)
             why = seen.evidence.quarantine.reason

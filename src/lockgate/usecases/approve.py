@@ -161,6 +161,7 @@ def _sign(
     ports: Ports, ref: VersionRef, who: Who, facts: ArtifactFacts, answer: Answer, stage: Stage
 ) -> ApprovalRequest:
     with ports.store.writing(ref.model) as work:
+        logged_in(work, who)
         policy = work.policies.in_force()
         asked = work.approvals.latest(ref, stage)
         if asked is None:

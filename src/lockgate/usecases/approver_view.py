@@ -105,7 +105,7 @@ def _view(ports: Ports, work: Work, request: ApprovalRequest, made: Plan) -> Vie
     evidence: Evidence = gather(work, policy, ref, request.stage, facts, now, archive_existing=True)
     held = replace(asked_of(evidence, rules), roles=roles_of(work, request))
     counted = tally(request, held)
-    candidate, champion = _side(work, ref), _champion(work, ref, request.stage)
+    candidate, champion = _side(work, ref), _champion(work, ref, rules.champion_stage)
     signed = work.approvals.plan(request.plan_digest)
     return View(
         request=request,
@@ -141,7 +141,7 @@ def _side(work: Work, ref: VersionRef) -> Side:
 
 
 def _champion(work: Work, ref: VersionRef, stage: Stage) -> Side | None:
-    """The version most recently promoted to the stage, as it is now; none when that is the one that asks."""
+    """The primary of the stage that the rules compare with; none when that is the version that asks."""
     newest = work.versions.newest_in_stage(ref.model, stage)
     other = VersionRef(ref.model, newest) if newest is not None else None
     if other is None or other == ref or work.catalog.version(other) is None:

@@ -83,6 +83,7 @@ def confirm(ports: Ports, id: str, who: Who) -> tuple[BreakGlass, Promotion]:
             glass = replace(glass, confirmed_by=who, confirmed_at=max(now, glass.asked_at))
             work.glasses.save(glass)
             _record(work, glass, "breakglass:confirmed", who, now, glass.reason)
+        work.promotions.due(glass.ref.model, now)
     asked = promote.Ask(
         glass.ref, glass.stage, Kind.BREAK_GLASS, glass.asked_by, lasting=True, archive_existing=True,
         reason=f"glass broken ({id}): {glass.reason}",

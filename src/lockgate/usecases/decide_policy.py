@@ -25,6 +25,8 @@ def approve(ports: Ports, id: str, parse: apply_policy.Parse, who: Who, comment:
     Raises NotFound, Forbidden, Conflict when it is decided already or another policy came in force since, and BadInput
     when this release cannot read it.
     """
+    # custom rules are tried while it is read, which may take a second: outside of the transaction
+    policy = parse(look(ports, id).text)
     with refusals_recorded(ports, who, "policy approve"), ports.store.writing(None) as work:
         proposal = _open(work, id, who)
         if same_person(proposal.proposed_by.name, who.name):
@@ -39,7 +41,7 @@ def approve(ports: Ports, id: str, parse: apply_policy.Parse, who: Who, comment:
                 hint="Propose it anew: lockgate policy apply FILE",
             )
         now = ports.clock.now()
-        apply_policy.put_in_force(work, proposal.text, parse(proposal.text), who, now, proposal.reason)
+        apply_policy.put_in_force(work, proposal.text, policy, who, now, proposal.reason)
         return _decided(work, proposal, ProposalState.APPROVED, who, now, comment)
 
 

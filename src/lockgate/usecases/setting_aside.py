@@ -25,11 +25,14 @@ def judged(work: Work, promotion: Promotion, evidence: Evidence, verdict: Verdic
 
 
 def used(work: Work, promotion: Promotion, now: datetime) -> None:
-    """Write down that a promotion was committed by a broken glass, which is used up by that."""
+    """Write down that a promotion was committed by a broken glass, which is used up by that.
+
+    `now` is the moment at which it was judged. One that waited until the glass was whole again went by its gates.
+    """
     if promotion.kind is not Kind.BREAK_GLASS:
         return
     glass = work.glasses.broken(promotion.ref, promotion.stage)
-    if glass is None:
+    if glass is None or glass.state(now) is not GlassState.BROKEN:
         return
     glass = replace(glass, promotion=promotion.id, used_at=now)
     work.glasses.save(glass)

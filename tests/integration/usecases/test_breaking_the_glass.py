@@ -118,6 +118,7 @@ def test_what_is_not_confirmed_in_time_is_over_and_what_waits_longer_meets_the_g
     assert ended.state in ("refused", "failed", "cancelled")
     assert here.stages() == {1: "None", 2: "None"}
     assert state(here, id) is GlassState.TO_REVIEW
+    assert here.recorded("breakglass:used") == []
 
 
 def test_it_takes_the_place_of_a_promotion_that_waits(quick: Make) -> None:
