@@ -79,7 +79,7 @@ def fault(text: str) -> tuple[int, str]:
     found = _PLACE.search(text)
     if found is None:
         return 1, _cut(_first_sentence(text))
-    line, column, told = int(found[1]), found[2], found[3]
+    line, column, told = max(1, int(found[1])), found[2], found[3]
     if "Recursion limit" in told:
         return line, "it is nested too deeply"
     token = _TOKEN.search(told)
@@ -96,6 +96,8 @@ def fault(text: str) -> tuple[int, str]:
     if word:
         place = f"{_cut(word)!r} is not understood at character {column}"
         return line, f"{place}. {_MEANT[word]}" if word in _MEANT else place
+    if "token recognition" in told:
+        return line, f"it is not understood at character {column}"
     return line, f"{_cut(told)} (character {column})"
 
 
