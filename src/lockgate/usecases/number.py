@@ -16,11 +16,11 @@ from lockgate.domain.identity import LOCKGATE
 from lockgate.domain.semver import LARGEST_PART, Change, SemanticVersion, Size, difference, proposed, size_of
 from lockgate.domain.signature import signature_from, signature_of, text_of
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import webhooks
+from lockgate.usecases import semver_tag
 from lockgate.usecases.adoption_ports import BEFORE
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.recorded import short
-from lockgate.usecases.semver import TAG_KEY, known_signature
+from lockgate.usecases.semver import known_signature
 from lockgate.usecases.semver_ports import SIGNATURE, TAG, Batch, Numbered
 
 # after the first look that failed, the second and so on; after the last it waits until the version is pinned
@@ -130,7 +130,7 @@ class _Turn:
             semver.put(replace(row, number=was.number if was is not None else None, because=why_not))
             return False
         semver.put(row)
-        self._tell(row, was, changes)
+        self._tell(row, number, was, changes)
         return True
 
     def _changes(self, before: Numbered | None, compared: Numbered | None, read: _Read) -> tuple[Change, ...]:
@@ -144,10 +144,10 @@ class _Turn:
     def _from_tag(self, before: Numbered | None, computed: SemanticVersion) -> tuple[SemanticVersion, str]:
         """The number that a version brought along from before Lockgate, where it is one and fits; else the computed."""
         row, known = self.work.versions.get(self.ref), self.work.catalog.version(self.ref)
-        if row is None or known is None or row.provenance != BEFORE or TAG_KEY not in known.tags:
+        if row is None or known is None or row.provenance != BEFORE or semver_tag.KEY not in known.tags:
             return computed, SIGNATURE
         try:
-            told = SemanticVersion.parse(known.tags[TAG_KEY])
+            told = SemanticVersion.parse(known.tags[semver_tag.KEY])
         except BadInput:
             return computed, SIGNATURE
         fits = before is None or before.number is None or before.number < told
@@ -163,11 +163,12 @@ class _Turn:
             return f"{behind.ref} is {behind.number} already, and the number that follows would not come before it."
         return ""
 
-    def _tell(self, row: Numbered, was: Numbered | None, changes: tuple[Change, ...]) -> None:
+    def _tell(self, row: Numbered, number: SemanticVersion, was: Numbered | None, changes: tuple[Change, ...]) -> None:
         """The tag that MLflow's clients see, and the record."""
-        ref, written = self.ref, str(row.number)
-        known, before = self.work.catalog.version(ref), str(was.number) if was is not None else None
-        stands = known.tags.get(TAG_KEY) if known is not None else None
+        ref, written = self.ref, str(number)
+        lifecycle, known = self.work.versions.get(ref), self.work.catalog.version(ref)
+        before = str(was.number) if was is not None else None
+        stands = known.tags.get(semver_tag.KEY) if known is not None else None
         detail: dict[str, Plain] = {
             "origin": row.origin,
             "compared_with": row.compared_with,
@@ -175,11 +176,11 @@ class _Turn:
             "more_changes": max(0, len(changes) - MOST_TOLD),
             "mlmodel": row.mlmodel,
         }
-        if stands in (None, before):
-            self.work.catalog.set_tag(ref, TAG_KEY, written)
-            webhooks.tagged(self.work, ref.model, ref.version, TAG_KEY, written, self.now)
-        elif stands != written:
+        ours = lifecycle is not None and lifecycle.provenance == semver_tag.REGISTERED
+        if stands not in (None, before, written):
             detail["tag_left"] = short(stands or "")  # somebody's own, from before Lockgate or from past it
+        elif ours or (before is not None and stands == before):
+            semver_tag.write(self.work, ref, number, self.now)
         action = "version:numbered" if was is None else "version:renumbered"
         entry = Entry(action, LOCKGATE, self.now, ref.model, ref.version, before, written, row.because, detail)
         self.work.record.write(entry)

@@ -13,13 +13,12 @@ from lockgate.domain.identity import LOCKGATE, Who
 from lockgate.domain.semver import Change, SemanticVersion, difference
 from lockgate.domain.signature import Signature, signature_from
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import webhooks
+from lockgate.usecases import semver_tag
 from lockgate.usecases.authorise import authorise, require
 from lockgate.usecases.gather import catalog_version
 from lockgate.usecases.ports import Lifecycle, Ports, Work
 from lockgate.usecases.semver_ports import PERSON, Numbered
 
-TAG_KEY = "model_version"
 LONGEST_REASON = 2_000
 
 
@@ -52,8 +51,7 @@ def give(ports: Ports, ref: VersionRef, number: SemanticVersion, reason: str, wh
         row = was or Numbered(ref, None, "", "", LOCKGATE, now)
         row = replace(row, number=number, origin=PERSON, because=why, who=who, at=now)
         work.semver.put(row)
-        work.catalog.set_tag(ref, TAG_KEY, str(number))
-        webhooks.tagged(work, ref.model, ref.version, TAG_KEY, str(number), now)
+        semver_tag.write(work, ref, number, now)
         before = str(was.number) if was is not None and was.number is not None else None
         detail: dict[str, Plain] = {"origin": PERSON}
         work.record.write(

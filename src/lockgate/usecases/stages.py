@@ -14,7 +14,7 @@ from lockgate.domain.policy import Policy
 from lockgate.domain.serving import EndpointState
 from lockgate.domain.stages import GATED, Stage
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases import webhooks
+from lockgate.usecases import semver_tag, webhooks
 from lockgate.usecases.gather import lifecycle
 from lockgate.usecases.ports import Work
 from lockgate.usecases.withdraw import end_all
@@ -39,13 +39,14 @@ def enter(work: Work, policy: Policy, move: Move) -> None:
     for leaver in move.leavers:
         why = f"{move.ref} takes its place"
         _place(work, leaver, Stage.ARCHIVED, move, why, action="version:archived")
-    left = lifecycle(work, move.ref).stage
+    came = lifecycle(work, move.ref)
     _place(work, move.ref, move.stage, move, move.why, action="version:transitioned")
+    semver_tag.follow(work, came, move.at)
     if move.stage is Stage.STAGING:
         entered = move.at.isoformat()
         work.catalog.set_tag(move.ref, "staging_timestamp", entered)
         webhooks.tagged(work, move.ref.model, move.ref.version, "staging_timestamp", entered, move.at)
-    follow(work, policy, move.ref.model, {move.stage, left})
+    follow(work, policy, move.ref.model, {move.stage, came.stage})
     if move.stage in GATED:
         _straighten(work, move)
 

@@ -15,7 +15,7 @@ from lockgate.domain.semver import SemanticVersion
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import semver
 from lockgate.usecases.gather import inspect_artifacts
-from tests.integration.usecases.world import BEN, M, World
+from tests.integration.usecases.world import BEN, STAGING, M, World
 
 AGE = {"name": "age", "type": "long", "required": True}
 NOTE = {"name": "note", "type": "string", "required": False}
@@ -220,8 +220,22 @@ def test_versions_from_before_lockgate_keep_the_tag_they_brought_where_it_is_a_n
         3: ("2.1.2", "signature"),
         4: ("2.1.3", "signature"),
     }
-    tags_now = [here.tag(VersionRef(M, number), "model_version") for number in range(1, 5)]
-    assert tags_now == ["2.1.0", "2.0.0", "blue", "2.1.3"]
+
+
+def test_nothing_of_mlflows_changes_by_itself_on_versions_from_before_and_a_move_brings_the_tag(here: Numbered) -> None:
+    tags = ("2.1.0", "blue", None)
+    for number, tag in enumerate(tags, 1):
+        here.mlflow.version(M, number, location=f"mem:/{number}", tags={} if tag is None else {"model_version": tag})
+        here.artifacts.put(f"mem:/{number}")
+    with here.store.writing(None) as work:
+        work.adoption.take_over(work.policies.in_force())
+    here.number()
+    assert tuple(here.tag(VersionRef(M, number), "model_version") for number in (1, 2, 3)) == tags
+
+    for number in (1, 2, 3):
+        here.done(VersionRef(M, number), STAGING)
+    moved = tuple(here.tag(VersionRef(M, number), "model_version") for number in (1, 2, 3))
+    assert moved == ("2.1.0", "blue", "2.1.2")
 
 
 def test_what_changed_between_any_two_versions_can_be_asked(here: Numbered) -> None:
