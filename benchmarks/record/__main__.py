@@ -36,6 +36,7 @@ from lockgate.testing.artifacts import ArtifactsInMemory
 from lockgate.usecases import export, keys, sequence
 from lockgate.usecases.ports import Ports
 from lockgate.usecases.verify_record import verify
+from lockgate.wiring import fast_json
 
 CHAINS = 200
 AT_ONCE = 1_000
@@ -96,7 +97,7 @@ def measure(folder: Path, entries: int) -> None:
     assert not found.count, found.breaks[:3]
     file = folder / "record.jsonl"
     with timed("export", size), file.open("wb") as out:
-        for line in export.lines(store, check, clock.now()):
+        for line in export.lines(store, check, clock.now(), fast_json()):
             out.write(line)
     print(f"{'the file':<22}{file.stat().st_size / 1e6:>12.0f} MB")
     with timed("verify, offline", size):

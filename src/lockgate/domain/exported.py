@@ -8,8 +8,9 @@ position yet, the heads of the chains, and an end with the SHA-256 of all lines 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from lockgate.domain.audit import Linked
 from lockgate.domain.canonical import Plain, canonical
@@ -50,14 +51,17 @@ def end(entries: int, checkpoints: int, sha256: str) -> Plain:
     return {"end": {"entries": entries, "checkpoints": checkpoints, "sha256": sha256}}
 
 
-def written(objects: Iterable[Plain]) -> Iterator[bytes]:
-    """The lines of the whole file, for a header, entries, checkpoints and heads in their order; the end is added."""
+def written(objects: Iterable[Plain], write: Callable[[Any], bytes] = canonical) -> Iterator[bytes]:
+    """The lines of the whole file, for a header, entries, checkpoints and heads in their order; the end is added.
+
+    `write` gives the canonical form, perhaps faster than `canonical`.
+    """
     digest, entries, checkpoints = hashlib.sha256(), 0, 0
     for each in objects:
         if isinstance(each, dict):
             entries += "text" in each
             checkpoints += "checkpoint" in each
-        line = canonical(each) + b"\n"
+        line = write(each) + b"\n"
         digest.update(line)
         yield line
     yield canonical(end(entries, checkpoints, digest.hexdigest())) + b"\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockgate.domain import exported, proofs
-from lockgate.domain.canonical import Plain
+from lockgate.domain.canonical import STANDARD, Codec, Plain
 from lockgate.domain.checkpoints import Check, SignedCheckpoint
 from lockgate.domain.errors import BadInput, Conflict, NotFound
 from lockgate.domain.merkle import consistency_ranges, inclusion_ranges, places_of, proof_from
@@ -30,9 +30,9 @@ class Consistency:
     proof: tuple[bytes, ...]
 
 
-def lines(store: Store, check: Check, at: datetime) -> Iterator[bytes]:
+def lines(store: Store, check: Check, at: datetime, codec: Codec = STANDARD) -> Iterator[bytes]:
     """The record as it is now, line by line (`domain/exported.py`). Raises Unavailable when the database goes away."""
-    return exported.written(objects(store, check, at))
+    return exported.written(objects(store, check, at), codec.write)
 
 
 def objects(store: Store, check: Check, at: datetime) -> Iterator[Plain]:

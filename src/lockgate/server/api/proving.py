@@ -19,7 +19,7 @@ from lockgate.usecases import export, keys
 from lockgate.usecases.ports import Ports
 from lockgate.usecases.sequence import root_of
 from lockgate.wire import record as wire
-from lockgate.wiring import check_signature
+from lockgate.wiring import check_signature, fast_json
 
 _PIECE = 64 * 1024
 Count = Annotated[int, Query(ge=0)]
@@ -62,7 +62,7 @@ def _about_the_tree(router: APIRouter, ports: Ports, check: Check) -> None:
     def export_record() -> StreamingResponse:
         """The whole record as it is now, one JSON object a line; x-lockgate-entries says how many to expect."""
         count = export.count(ports.store)
-        pieces = _joined(export.lines(ports.store, check, ports.clock.now()))
+        pieces = _joined(export.lines(ports.store, check, ports.clock.now(), fast_json()))
         headers = {wire.ENTRIES_HEADER: str(count), "cache-control": "no-store", "x-content-type-options": "nosniff"}
         return StreamingResponse(pieces, media_type="application/x-ndjson", headers=headers)
 
