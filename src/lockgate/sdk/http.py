@@ -102,7 +102,7 @@ class Http:
                 if response.status_code >= 400:
                     response.read()
                     raise self._refused(response)
-                yield from response.iter_raw()
+                yield response.headers, response.iter_bytes()
         except httpx2.HTTPError as error:
             raise self._unreachable(error, self._timeout) from None
 
