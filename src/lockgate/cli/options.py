@@ -73,7 +73,7 @@ class Caller:
         """The client; nothing is sent yet."""
         from lockgate.sdk.client import Lockgate
 
-        return Lockgate(self.url, who=self.user or None, workspace=self.workspace)
+        return Lockgate(self.url, who=self.user or None, workspace=self.workspace, via="cli")
 
 
 def as_json(command: F) -> F:

@@ -169,10 +169,10 @@ def test_a_service_account_logs_in_by_a_token_and_not_once_it_was_revoked(house,
     created = next(e for e in house.entries("model:registered") if e["model"] == "fraud-2")
     assert (created["who"]["name"], created["who"]["kind"]) == ("robot", "service")
     house.as_("anna").tokens.revoke(made.token.id)
-    get = {"url": f"{house.url}/version", "headers": {"authorization": f"Bearer {made.secret}"}}
-    assert httpx2.get(**get).status_code == 200  # it is for everybody
-    get["url"] = f"{house.url}/api/2.0/mlflow/registered-models/search?max_results=1"
-    _soon(lambda: httpx2.get(**get).status_code == 401)
+    bearer = {"authorization": f"Bearer {made.secret}"}
+    assert httpx2.get(f"{house.url}/version", headers=bearer).status_code == 200  # it is for everybody
+    search = f"{house.url}/api/2.0/mlflow/registered-models/search?max_results=1"
+    _soon(lambda: httpx2.get(search, headers=bearer).status_code == 401)
 
 
 def test_an_approval_is_the_callers_own_whoever_the_tag_names(house, person):
