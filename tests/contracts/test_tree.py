@@ -16,6 +16,7 @@ from lockgate.adapters.sql.queue import SqlQueue
 from lockgate.adapters.sql.sequencing import SqlSequencing
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.system import SortableIds
+from lockgate.controller import sequencing
 from lockgate.domain import proofs
 from lockgate.domain.audit import SYSTEM
 from lockgate.domain.canonical import canonical
@@ -216,6 +217,33 @@ def test_a_clock_that_goes_backwards_holds_nobody_up_and_breaks_nothing(signed: 
     assert proved(signed.exported()).holds
 
 
+@on_sqlite
+def test_a_controller_places_what_waits_in_one_look_and_signs_now_and_then(
+    record: Sequenced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(sequencing, "monotonic", lambda: now)
+    controller = sequencing.Sequencer(record.ports, record.sequencing, record.keys.make, check)
+
+    def seen() -> tuple[int, int]:
+        with record.store.reading() as work:
+            newest = work.tree.newest()
+            return work.tree.size(), newest.size if newest else 0
+
+    record.write("fraud", 2 * sequence.AT_ONCE)
+    controller.look()
+    assert seen() == (1_001, 1_001)
+    record.write("fraud")
+    controller.look()
+    assert seen() == (1_002, 1_001)
+    now += sequencing.SIGN_SECONDS
+    controller.look()
+    assert seen() == (1_002, 1_002)
+    record.write("fraud")
+    controller.finish()
+    assert seen() == (1_003, 1_003)
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -223,13 +251,13 @@ class Killed(BaseException):
 @contextmanager
 def killed_at(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The process ends just before it does that."""
-    from lockgate.adapters.sql import sequencing
+    from lockgate.adapters.sql.sequencing import _Growth
 
     def gone(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(sequencing._Growth, name, gone)
+        patched.setattr(_Growth, name, gone)
         yield
 
 

@@ -60,12 +60,14 @@ class Sequencer:
         self._sign()
 
     def _grow(self, *, thorough: bool, seconds: float) -> None:
-        """A record that was long before it had a tree is placed in many steps, with looks at the clock between."""
+        """Place what waits. A record that was long before it had a tree takes many steps; else there is one in each
+        look, however many changes come meanwhile: each takes the database's write lock for a moment.
+        """
         end = monotonic() + seconds
-        while self._sequencing.waits(thorough=thorough) and monotonic() < end:
-            if not sequence.grow(self._sequencing, self._ports.owner):
-                return
-            self._unsigned = True
+        placed = sequence.AT_ONCE
+        while placed == sequence.AT_ONCE and monotonic() < end and self._sequencing.waits(thorough=thorough):
+            placed = sequence.grow(self._sequencing, self._ports.owner)
+            self._unsigned = self._unsigned or placed > 0
 
     def _sign(self) -> None:
         self._sign_at = monotonic() + SIGN_SECONDS
