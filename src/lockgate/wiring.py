@@ -284,6 +284,19 @@ def record_keys(settings: Settings) -> FileKeys:
     return Node(settings, "keys").keys
 
 
+def inspect_rules() -> str:
+    """Why custom rules cannot be evaluated on this machine; "" where they can. Starts a process for it, and ends it."""
+    from lockgate.adapters.cel.evaluator import CelRules
+    from lockgate.domain.custom import Seen
+
+    rules = CelRules()
+    try:
+        result = rules.evaluate({"it": "true"}, Seen({}, {}))["it"]
+    finally:
+        rules.close()
+    return "" if result.value else result.because
+
+
 def inspect_key(settings: Settings) -> KeyFile:
     """Where this machine's key of the record is, and who could read it. Changes nothing."""
     from lockgate.usecases.doctor import KeyFile

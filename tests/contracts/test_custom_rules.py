@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockgate import wiring
 from lockgate.adapters.cel.evaluator import CelRules, Limits
 from lockgate.adapters.cel.explaining import FUNCTIONS
 from lockgate.domain.custom import LONGEST_RULE, Seen
 from lockgate.domain.evidence import CustomResult
+from lockgate.usecases import doctor
 
 TEN = "[1,2,3,4,5,6,7,8,9,10]"
 MAPS = f"{TEN}.map(a,{TEN}.map(b,{TEN}.map(c,{TEN}.map(d,{TEN}.map(e,{TEN}.map(f,a*b*c*d*e*f)))))).size() > 1"
@@ -364,6 +366,15 @@ def test_eight_threads_get_their_own_answers_while_one_of_them_brings_bombs():
         rules.close()
 
     assert wrong == []
+
+
+def test_the_doctor_tells_where_rules_cannot_be_evaluated(monkeypatch):
+    assert doctor.rule_findings(wiring.inspect_rules()) == ()
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    (finding,) = doctor.rule_findings(wiring.inspect_rules())
+
+    assert not finding.stops
+    assert "could not be started: No such file or directory" in finding.what
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------

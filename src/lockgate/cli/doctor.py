@@ -25,11 +25,11 @@ def doctor(as_json: bool, **told: Any) -> None:
     Lockgate. Exits 0 when Lockgate can run on it, 1 when it cannot.
     """
     from lockgate import wiring
-    from lockgate.usecases.doctor import findings, key_findings
+    from lockgate.usecases.doctor import findings, key_findings, rule_findings
 
     settings = options.settings(**told)
     found = wiring.inspect_database(settings)
-    told_of = (*findings(found), *key_findings(wiring.inspect_key(settings)))
+    told_of = (*findings(found), *key_findings(wiring.inspect_key(settings)), *rule_findings(wiring.inspect_rules()))
     fit = not any(each.stops for each in told_of)
     if as_json:
         outcome.show_json(as_plain(found, told_of) | {"fit": fit})

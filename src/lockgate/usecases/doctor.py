@@ -184,6 +184,14 @@ def key_findings(key: KeyFile) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def rule_findings(wrong: str) -> tuple[Finding, ...]:
+    """What to tell about custom rules: why they cannot be evaluated, where that is so."""
+    if not wrong:
+        return ()
+    told = f"Custom rules cannot be evaluated here, so each of them refuses: {wrong}."
+    return (Finding(False, told, "Install Lockgate again with all it needs; policies without custom rules are fine."),)
+
+
 def findings(found: Database) -> tuple[Finding, ...]:
     """What to tell about it; those that stop first."""
     return tuple(sorted(_findings(found), key=lambda each: not each.stops))

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,8 @@ class CelRules:
         self._lent = 0
         self._of = os.getpid()
         self._closed = False
+        # they leave by themselves when their pipe is closed; this way they are gone before, and nobody's zombies
+        weakref.finalize(self, _end, self._idle, self._of)
 
     def evaluate(self, rules: Mapping[str, str], seen: Seen) -> Mapping[str, CustomResult]:
         """What each rule says of what was seen. Raises nothing: whatever goes wrong is a no that says why."""
@@ -97,7 +100,8 @@ class CelRules:
         """End the children. What is asked later is answered with a no."""
         with self._changed:
             self._closed = True
-            idle, self._idle = self._idle, []
+            idle = list(self._idle)
+            self._idle.clear()
             self._changed.notify_all()
         for child in idle:
             child.end()
@@ -148,6 +152,7 @@ class CelRules:
         """After a fork the children are another process's, and their pipes would be read by two."""
         if self._of != os.getpid():
             self._of, self._idle, self._lent = os.getpid(), [], 0
+            weakref.finalize(self, _end, self._idle, self._of)
 
 
 class _Asking:
@@ -226,6 +231,12 @@ class _Asking:
         if isinstance(told.get("answer"), bool):
             return CustomResult(told["answer"], TRUE if told["answer"] else FALSE, self._digest)
         return self._nothing(explaining.no_boolean(kind, text))
+
+
+def _end(idle: list[Child], of: int) -> None:
+    """End the children of that process, if this is it."""
+    while idle and os.getpid() == of:
+        idle.pop().end()
 
 
 def _beyond(rule: str) -> str:
