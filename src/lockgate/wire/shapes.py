@@ -74,7 +74,8 @@ class Promotion:
 
     `kind` is transition, alias, promote, rollback or break-glass. `state` is judging, validating, waiting, warming,
     switching, and at the end done, refused, failed or cancelled. `leaves` is the version a rollback leaves behind, or
-    the one that was named to make room. `asked_plan` is the digest of the one plan it may carry out.
+    the one that was named to make room. `asked_plan` is the digest of the one plan it may carry out, `evidence_digest`
+    that of what its verdict was based on.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Promotion:
     state_since: datetime | None = None
     closed_at: datetime | None = None
     asked_plan: str = ""
+    evidence_digest: str = ""
     semantic_version: str | None = None
 
     @property

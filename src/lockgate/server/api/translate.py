@@ -65,6 +65,7 @@ def promoted(of: promotion.Promotion) -> shapes.Promotion:
         state_since=of.state_since,
         closed_at=of.closed_at,
         asked_plan=of.asked_plan,
+        evidence_digest=of.evidence_digest,
     )
 
 
