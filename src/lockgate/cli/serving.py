@@ -167,7 +167,7 @@ def status(model: str, url: str | None, user: str | None, as_json: bool) -> None
                 r.environment,
                 r.from_version,
                 r.to_version,
-                r.state,
+                f"{r.state} (break-glass)" if r.kind == "break-glass" else r.state,
                 show.when(r.started),
                 show.when(r.ended),
                 r.because,

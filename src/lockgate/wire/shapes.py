@@ -316,7 +316,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A promotion that moved an endpoint, or tried to. `id` is the promotion's; `from_version` None: none served."""
+    """A promotion that moved an endpoint, or tried to. `id` and `kind` are the promotion's; no `from_version`: none."""
 
     id: str
     environment: str
@@ -327,6 +327,7 @@ class Rollout:
     started: datetime
     ended: datetime | None = None
     because: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def _rollout(work: Work, promotion: Promotion, all_of_them: Sequence[Promotion])
         started=promotion.asked_at,
         ended=promotion.closed_at,
         because=promotion.because,
+        kind=promotion.kind.value,
     )
 
 
