@@ -16,6 +16,9 @@ from lockgate.domain.errors import BadInput
 if TYPE_CHECKING:
     from lockgate.wire.people import Grant, User
 
+# how the record tells a name that nobody checked: only the first user is added under one
+UNVERIFIED = "(unverified)"
+
 NAME = options.Written("NAME", person_name)
 ROLE = options.Written("ROLE", Role.parse)
 PATTERN = options.Written("PATTERN", model_pattern)
@@ -59,6 +62,8 @@ def add(
         show.line(f"Make a token for it: lockgate tokens create --for {shlex.quote(name)}")
     else:
         _hand_over(name, made.one_time_password)
+    if made.user.created_by.endswith(UNVERIFIED):
+        show.line("There are users now: from this moment on everybody logs in, at every server of this database.")
     if not made.user.grants:
         show.line(f"Without a role nothing is allowed: lockgate users grant {shlex.quote(name)} ROLE")
 
@@ -206,6 +211,8 @@ def whoami(url: str | None, user: str | None, as_json: bool) -> None:
         by = f" by the token {found.token}" if found.token else ""
         show.line(f"{found.name}, a {_kind(found.kind)}, logged in{by}")
         show.line(f"  roles: {told(found.grants)}")
+        if not found.grants:
+            show.line(f"  Without one nothing is allowed: lockgate users grant {shlex.quote(found.name)} ROLE")
         if found.must_change:
             show.line("  The password was given out once. Replace it before anything else: lockgate users password")
 

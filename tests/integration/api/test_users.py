@@ -235,7 +235,10 @@ def test_ones_own_password_is_read_from_standard_input_where_there_is_no_termina
     assert run("users", "password", stdin="one line\n")[0] == 2
     assert run("users", "password", stdin=f"{one_time}\n{GOOD}\n")[0] == 0
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", GOOD)
-    assert run("whoami") == (0, "kim, a person, logged in\n  roles: no role\n")
+    assert run("whoami") == (
+        0,
+        "kim, a person, logged in\n  roles: no role\n  Without one nothing is allowed: lockgate users grant kim ROLE\n",
+    )
 
 
 def test_a_table_is_brought_as_a_whole_or_not_at_all(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
