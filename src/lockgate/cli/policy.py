@@ -188,7 +188,7 @@ def _simulated(client: Lockgate, text: str, since: datetime | None, model: str) 
         for page in client.policies.simulate(text, since=since, model=model):
             found += page.different
             judged, same = judged + page.judged, same + page.same
-            progress.update(bar, total=page.total, advance=page.looked_at)
+            progress.update(bar, total=page.total or None, advance=page.looked_at)
     return found, judged, same
 
 
@@ -223,8 +223,11 @@ def _tell(file: str, found: Policy) -> None:
     show.line(f"{file} is right. Level: {found.level.value}. Digest: {show.short(found.digest)}.")
     for stage, rules in found.stages.items():
         asked = [f"min_{name} {threshold.at_least:g}" for name, threshold in rules.metrics.items()]
+        asked += [f"max_{name} {ceiling.at_most:g}" for name, ceiling in rules.ceilings.items()]
+        asked += [f"{name} against the champion" for name in rules.champion]
         asked += rules.validation_tests
         asked += [f"tag {tag}" for tag in rules.required_tags]
+        asked += [f"check {check.name}" for check in rules.checks]
         if rules.previous_stage:
             asked.append(f"comes from {rules.previous_stage.value}")
         if rules.soak:
@@ -232,6 +235,7 @@ def _tell(file: str, found: Policy) -> None:
 
             asked.append(f"{spoken(rules.soak)} in Staging")
         asked += [f"rule {rule.name}" for rule in rules.custom]
+        asked += [f"{group.how.replace('_', ' ')} {group.name}" for group in rules.groups]
         if rules.approval:
             asked.append(show.counted(rules.approval.approvals, "approval"))
         show.line(f"  {stage.value} (alias {rules.alias}): {', '.join(asked) or 'asks for nothing'}")

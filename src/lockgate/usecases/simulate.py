@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from lockgate.domain.errors import BadInput, NotFound
@@ -18,6 +17,8 @@ from lockgate.usecases.ports import Ports, Work
 
 MOST = 500
 """Verdicts of one page at most: it is judged in one request."""
+LONGEST = timedelta(seconds=8)
+"""A page ends early after that: custom rules may take as long as they may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class Rejudged:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Verdicts judged under the other policy. `looked_at` counts those of other models too, and `total` all there are.
+    """Verdicts judged under the other policy. `looked_at` counts those of other models too.
 
-    `next` is "" on the last page.
+    `total` is how many there are, told with the first page alone: counting takes time. `next` is "" on the last page.
     """
 
     policy: Policy
@@ -63,13 +64,18 @@ def simulate(ports: Ports, policy: Policy, asked: Asked) -> Page:
     """One page of the history under this policy. Changes nothing. Raises BadInput for an `after` that is none."""
     with ports.store.reading() as work:
         found = work.promotions.judged(since=asked.since, after=asked.after, limit=asked.limit + 1)
-        total = work.promotions.count_judged(since=asked.since)
-        page = found[: asked.limit]
-        kept = [_kept(work, promotion) for promotion in page if fnmatchcase(promotion.ref.model, asked.models)]
+        total = 0 if asked.after else work.promotions.count_judged(since=asked.since)
+        kept = [_kept(work, promotion) for promotion in found[: asked.limit]]
     # custom rules are evaluated outside of the transaction
-    rejudged = tuple(_rejudged(ports, policy, kept))
-    more = page[-1].id if len(found) > asked.limit else ""
-    return Page(policy, rejudged, len(page), total, more)
+    until, rejudged, looked_at = ports.clock.now() + LONGEST, list[Rejudged](), 0
+    for each in kept:
+        if looked_at and ports.clock.now() > until:
+            break
+        looked_at += 1
+        if fnmatchcase(each.promotion.ref.model, asked.models):
+            rejudged.append(_rejudged(ports, policy, each))
+    more = looked_at < len(found)
+    return Page(policy, tuple(rejudged), looked_at, total, found[looked_at - 1].id if more else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +98,11 @@ def _kept(work: Work, promotion: Promotion) -> _Kept:
     return _Kept(promotion, evidence, rules)
 
 
-def _rejudged(ports: Ports, policy: Policy, kept: list[_Kept]) -> Iterator[Rejudged]:
-    for each in kept:
-        promotion, evidence, old = each.promotion, each.evidence, each.rules
-        then = promotion.verdict or Verdict(())
-        if evidence is None or old is None:
-            yield Rejudged(promotion, Simulated(then.standing, UNKNOWN, (), (EVIDENCE,)))
-            continue
-        new = policy.rules(evidence.ref.model, promotion.stage)
-        evidence = evaluated(ports.custom, as_if(evidence, old, policy, new), new)
-        yield Rejudged(promotion, simulated(then, evidence, old, new, policy.level_for(new)))
+def _rejudged(ports: Ports, policy: Policy, kept: _Kept) -> Rejudged:
+    promotion, evidence, old = kept.promotion, kept.evidence, kept.rules
+    then = promotion.verdict or Verdict(())
+    if evidence is None or old is None:
+        return Rejudged(promotion, Simulated(then.standing, UNKNOWN, (), (EVIDENCE,)))
+    new = policy.rules(evidence.ref.model, promotion.stage)
+    evidence = evaluated(ports.custom, as_if(evidence, old, policy, new), new)
+    return Rejudged(promotion, simulated(then, evidence, old, new, policy.level_for(new)))

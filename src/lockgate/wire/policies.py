@@ -125,7 +125,8 @@ class SimulatedPage:
     """A page of the history under another policy. `different` holds those that would have been decided otherwise.
 
     `judged` counts the verdicts of this page that were asked about, and `same` those that stay. `looked_at` counts
-    those of other models too, of `total` that there are: so far it is. `next` is empty on the last page.
+    those of other models too, of `total` that there are, which only the first page tells. A page may be shorter than it
+    was asked for. `next` is empty on the last one.
     """
 
     policy_digest: str

@@ -107,7 +107,7 @@ def test_what_the_kept_evidence_does_not_say_is_unknown_and_not_guessed(past: Lo
 
 def test_the_past_comes_in_pages_of_a_time_and_of_some_models(past: Lockgate) -> None:
     pages, different = all_of(past, LOOSER, page=1)
-    assert [page.looked_at for page in pages] == [1, 1, 1, 1]
+    assert [(page.looked_at, page.total) for page in pages] == [(1, 4), (1, 0), (1, 0), (1, 0)]
     assert told(different) == [("fraud@2", "fails", "holds")]
 
     pages, _ = all_of(past, LOOSER, model="other-*")

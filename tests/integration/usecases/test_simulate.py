@@ -11,6 +11,7 @@ from lockgate.adapters.cel.evaluator import CelRules
 from lockgate.adapters.policyfile import parse_policy
 from lockgate.domain.errors import BadInput
 from lockgate.domain.simulation import UNKNOWN
+from lockgate.usecases.custom_rules import NoCustomRules
 from lockgate.usecases.simulate import Asked, Rejudged, simulate
 from tests.databases.backends import on_sqlite
 from tests.integration.usecases.world import STAGING, World
@@ -69,6 +70,22 @@ def test_custom_rules_are_evaluated_on_the_evidence_of_that_day(world: Make) -> 
 
     # nothing here could evaluate them on that day, and all were refused
     assert [each.found.now for each in found] == ["fails"] * 6 + ["holds"] * 4
+
+
+@on_sqlite
+def test_a_page_ends_early_when_its_rules_take_long_and_the_next_one_goes_on_there(world: Make) -> None:
+    here, _ = lived(world, 7, RULED.replace("0.7", "0.2"))
+
+    class Slow(NoCustomRules):
+        def evaluate(self, rules, seen):
+            here.clock.forward(seconds=5)
+            return super().evaluate(rules, seen)
+
+    here.ports = replace(here.ports, custom=Slow())
+    page = simulate(here.ports, parse_policy(RULED), Asked(limit=50))
+
+    assert (page.looked_at, page.total) == (2, 7)
+    assert [each.promotion.ref.version for each in every_page(here, RULED, limit=50)] == list(range(1, 8))
 
 
 @on_sqlite
