@@ -188,3 +188,28 @@ def test_the_newcomer_is_compared_with_the_primary_of_production(world: NewWorld
     refused = here.promote(bad, PRODUCTION)
 
     assert refused.because == "champion:accuracy: accuracy is 0.91, below 0.98: fraud@1 has 0.99"
+
+
+def test_a_clock_that_was_set_back_lets_nobody_through(world: NewWorld) -> None:
+    soaked = "Production: {staging_duration_hours: 1, validation_tests: {tests: [schema_test], max_age: 30d}}"
+    here = world(f"stages: {{Staging: {{}}, {soaked}}}\nendpoints: {{'*': {{serve: off}}}}")
+    ref = here.register()
+    here.done(ref, STAGING)
+    here.clock.forward(hours=-5)
+    refused = here.promote(ref, PRODUCTION)
+
+    assert refused.state == "refused"
+    assert "it entered Staging at 2026-03-01 12:00:00 UTC, which is 5 h from now" in refused.because
+    agreed(here)
+
+
+def test_names_of_any_kind_are_judged_kept_and_judged_again(world: NewWorld) -> None:
+    metric, tag = "F1-Maß: (macro)", 'O\'Brien "naïve"'
+    here = world(
+        "stages:\n  Staging: {}\n  Production:\n    required_tags: [" + repr(tag.replace("'", "")) + "]\n"
+        "endpoints: {'*': {serve: off}}"
+    )
+    ref = here.register(metrics={metric: 0.9}, **{tag.replace("'", ""): "line\none\u2028'\"漢"})
+
+    assert here.done(ref, PRODUCTION).state == "done"
+    agreed(here)

@@ -84,6 +84,20 @@ def test_explaining_names_every_gate_in_the_order_in_which_it_is_judged() -> Non
     ]
 
 
+def test_what_the_starter_offers_can_be_taken() -> None:
+    offered = re.sub(r"(?m)^      # (max_|champion|checks|any_of|rules)", r"      \1", starter_text())
+    asked = {row.gate for row in explain(parse_policy(offered), "iris") if row.stage is Stage.PRODUCTION}
+
+    assert {
+        "max_rmse",
+        "max_latency_test.p95_ms",
+        "champion:f1_score",
+        "check:ci/bias-audit",
+        "any_of:good_or_seen",
+        "rule:small",
+    } <= asked
+
+
 def test_explaining_shows_a_rules_own_level_and_all_it_asks() -> None:
     text = """
 level: observe
