@@ -81,6 +81,13 @@ class Node:
         return CelRules()
 
     @cached_property
+    def trial(self) -> CelRules:
+        """Evaluates rules that anybody may bring, in one child: promotions never wait for it."""
+        from lockgate.adapters.cel.evaluator import CelRules, Limits
+
+        return CelRules(Limits(children=1))
+
+    @cached_property
     def ports(self) -> Ports:
         from lockgate.adapters.sql.queue import SqlQueue
         from lockgate.adapters.system import SortableIds, SystemClock
@@ -199,7 +206,7 @@ class Node:
         """As parse_policy, with every custom rule read by the evaluator: for a text that is about to be applied."""
         from lockgate.adapters import policyfile
 
-        return policyfile.parse_policy(text, ports=environment_ports(self.settings), check_rule=self.custom.check)
+        return policyfile.parse_policy(text, ports=environment_ports(self.settings), check_rule=self.trial.check)
 
 
 def parse_policy(text: str | None, settings: Settings, *, name: str = "lockgate.yaml") -> Policy:

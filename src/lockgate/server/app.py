@@ -161,7 +161,13 @@ def _door(mlflow_app: App, ports: Ports, settings: Settings) -> App:
 def _api(node: Node, settings: Settings) -> App:
     from lockgate.server.api.app import create_api
 
-    return create_api(node.ports, node.passwords, parse_policy=node.check_policy, serving_host=settings.seen_as)
+    return create_api(
+        node.ports,
+        node.passwords,
+        parse_policy=node.check_policy,
+        trial=node.trial,
+        serving_host=settings.seen_as,
+    )
 
 
 def _artifacts(written: str) -> str:

@@ -30,6 +30,7 @@ from lockgate.server.api import (
 from lockgate.server.api.asking import known_query_only
 from lockgate.server.api.faults import add_faults
 from lockgate.usecases.access_ports import Passwords
+from lockgate.usecases.custom_rules import CustomRules
 from lockgate.usecases.ports import Ports
 from lockgate.wire.requests import PREFIX
 from lockgate.wire.shapes import Problem
@@ -46,12 +47,13 @@ def create_api(
     passwords: Passwords,
     *,
     parse_policy: Callable[[str | None], Policy],
+    trial: CustomRules | None = None,
     serving_host: str = "127.0.0.1",
 ) -> ASGIApp:
     """The API over these ports, to be mounted at PREFIX.
 
-    `parse_policy` reads a policy file's text, its custom rules too, and raises BadInput; `serving_host` is the host in
-    the endpoints' URLs.
+    `parse_policy` reads a policy file's text, its custom rules too, and raises BadInput; `trial` evaluates the rules of
+    policies that are only tried (None: as those in force); `serving_host` is the host in the endpoints' URLs.
     The caller is what `lockgate.server.identity.caller` says.
     """
     app = FastAPI(
@@ -81,7 +83,7 @@ def create_api(
         proposals.routes(ports, parse_policy),
         drift.routes(ports),
         record.routes(ports),
-        policies.routes(ports, parse_policy),
+        policies.routes(ports, parse_policy, trial),
         history.routes(ports),
         proving.routes(ports),
         webhooks.routes(ports),

@@ -17,14 +17,20 @@ from lockgate.server.api.asking import body_of, described, stage_of, version_ref
 from lockgate.server.authorise import lacking
 from lockgate.server.identity import caller
 from lockgate.usecases import apply_policy, explain, replay, simulate
+from lockgate.usecases.custom_rules import CustomRules
 from lockgate.usecases.ports import Ports
 from lockgate.wire import policies as wire
 from lockgate.wire.requests import PolicyText
 from lockgate.wire.shapes import PolicyCheck, PolicyInForce
 
 
-def routes(ports: Ports, parse_policy: Callable[[str | None], Policy]) -> APIRouter:
-    """The routes over these ports. `parse_policy` reads a text and checks its custom rules; it raises BadInput."""
+def routes(
+    ports: Ports, parse_policy: Callable[[str | None], Policy], trial: CustomRules | None = None
+) -> APIRouter:
+    """The routes over these ports. `parse_policy` reads a text and checks its custom rules; it raises BadInput.
+
+    `trial` evaluates those of policies that are only tried, so that a promotion never waits for one.
+    """
     router = APIRouter(tags=["policy"])
 
     @router.get("/policy", response_model=PolicyInForce)
@@ -66,7 +72,8 @@ def routes(ports: Ports, parse_policy: Callable[[str | None], Policy]) -> APIRou
     def simulate_policy(body: Annotated[wire.SimulateAsk, body_of(wire.SimulateAsk)]) -> Json:
         """A page of the history judged under another policy, oldest first. Changes nothing."""
         asked = simulate.Asked(body.since, body.model, body.after, body.limit)
-        page = simulate.simulate(ports, parse_policy(body.text), asked)
+        apart = ports if trial is None else replace(ports, custom=trial)
+        page = simulate.simulate(apart, parse_policy(body.text), asked)
         theirs = tuple(each for each in page.rejudged if lacking(each.promotion.ref.model) is None)
         return Json(_page(replace(page, rejudged=theirs)))
 
