@@ -16,6 +16,7 @@ from lockgate.config import PREFIX, Settings
 from lockgate.domain import errors
 from lockgate.domain.promotion import OVER
 from lockgate.domain.validation import ValidationState
+from lockgate.domain.webhooks import ACTIONS
 from lockgate.server.problems import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,12 @@ def test_every_audit_action_has_a_line_and_every_line_an_action() -> None:
     assert "version:transitioned" in written, "no action was found in the sources: this test looks at the wrong place"
     assert written - told == set(), "no line in docs/reference/events.md"
     assert told - written == set(), "in docs/reference/events.md, and nobody writes it"
+
+
+def test_a_webhook_can_hear_every_action_of_the_reference_and_no_other() -> None:
+    heard = {f"{subject}:{deed}" for subject, deeds in ACTIONS.items() for deed in deeds}
+
+    assert heard == set(_actions())
 
 
 def test_every_error_has_a_line() -> None:
@@ -151,7 +158,7 @@ def _trees(*below: str) -> Iterator[ast.Module]:
 
 def _actions() -> Iterator[str]:
     """Every text of the form `subject:deed` in the rooms that write entries, those put together among them."""
-    for tree in _trees("usecases", "adapters/mlflow", "controller", "agent"):
+    for tree in _trees("usecases", "adapters/mlflow", "controller", "agent", "domain/removals.py"):
         inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in ast.walk(tree):
             match node:

@@ -9,6 +9,7 @@ import click
 
 from lockgate.cli import (
     audit_history,
+    audit_keeping,
     audit_keys,
     audit_proofs,
     audit_report,
@@ -94,5 +95,6 @@ audit_history.add_to(audit)
 audit_verify.add_to(audit)
 audit_proofs.add_to(audit)
 audit_keys.add_to(audit)
+audit_keeping.add_to(audit)
 audit_report.add_to(audit)
 audit_sample.add_to(audit)

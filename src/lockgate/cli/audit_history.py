@@ -45,6 +45,8 @@ def as_of(date: str, model: str | None, url: str | None, user: str | None, as_js
     for each in found.models:
         for told in _why(each):
             show.line(told)
+    if found.removed:
+        show.line("Entries of that time have no text any more, by the rule of retention: more may have served.")
     if found.adopted:
         began = show.when(found.began)
         show.line(f"The record began at {began} UTC, in a database of MLflow's: what was so before is unknown.")

@@ -16,6 +16,7 @@ def run(settings: Settings) -> None:
     """Advance promotions and validations until TERM or INT. What it was at is taken over by the next controller."""
     from lockgate.controller.anchoring import Anchoring
     from lockgate.controller.deliveries import Deliverer
+    from lockgate.controller.keeping import Keeping
     from lockgate.controller.loop import Controller
     from lockgate.controller.numbering import Numberer
     from lockgate.controller.sequencing import Sequencer
@@ -40,6 +41,7 @@ def run(settings: Settings) -> None:
     sequencer = Sequencer(node.ports, node.sequencing, node.signer, check_signature)
     placing = threading.Thread(target=sequencer.run, args=(stop,), name="sequencing", daemon=True)
     placing.start()
+    threading.Thread(target=Keeping(node.ports).run, args=(stop,), name="keeping", daemon=True).start()
     anchoring = Anchoring(node.ports, node.anchors(), timedelta(minutes=settings.anchor_minutes))
     threading.Thread(target=anchoring.run, args=(stop,), name="anchoring", daemon=True).start()
     Controller(node.ports, node.sandbox, deliverer, Numberer(node.ports, node.numbering)).run(stop)

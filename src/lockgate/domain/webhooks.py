@@ -33,6 +33,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "deployment": ("committed",),
     "drift": ("found", "ended", "mended", "accepted"),
     "endpoint": ("retired", "token-created", "token-revoked"),
+    "hold": ("added", "released"),
     "key": ("added", "recovered", "retired"),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),
     "people": (
@@ -42,6 +43,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "policy": ("applied", "proposed", "approved", "rejected"),
     "promotion": ("requested", "joined", "done", "refused", "failed", "cancelled"),
     "prompt": ("registered", "version-registered"),
+    "record": ("pruned", "retention-set"),
     "rollback": ("requested", "refused"),
     "rollout": ("started", "failed"),
     "router": ("called",),

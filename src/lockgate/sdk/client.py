@@ -20,6 +20,7 @@ from lockgate.sdk.endpoint_tokens import EndpointTokens
 from lockgate.sdk.errors import BadRequest
 from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
+from lockgate.sdk.keeping import Keeping
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.sdk.people import People, Tokens
 from lockgate.sdk.policies import Policies
@@ -350,6 +351,11 @@ class Lockgate:
     def history(self) -> History:
         """The past: what was so on a day, and samples of promotions."""
         return History(self._http)
+
+    @property
+    def keeping(self) -> Keeping:
+        """Retention and legal hold."""
+        return Keeping(self._http)
 
     def policy(self) -> shapes.PolicyInForce:
         """The policy by which gates are judged now."""

@@ -76,12 +76,16 @@ class ModelThen:
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """What was so at a moment. `began` is when the record began; `adopted`: MLflow had been there before."""
+    """What was so at a moment. `began` is when the record began; `adopted`: MLflow had been there before.
+
+    `removed`: entries that would say what served have no text any more, by the rule of retention.
+    """
 
     at: datetime
     began: datetime
     adopted: bool
     models: tuple[ModelThen, ...]
+    removed: bool = False
 
 
 def as_of(ports: Ports, who: Who, at: datetime, model: str | None = None) -> AsOf:
@@ -97,7 +101,7 @@ def as_of(ports: Ports, who: Who, at: datetime, model: str | None = None) -> AsO
         began, adopted = _beginning(work, at)
         known = _models(work, at, model)
         stays = _by_model(work.history.stays(at, GATED, [each.id for each, _ in known]))
-        serving = _serving(work, at, known[0][0].chain if model is not None and len(known) == 1 else None)
+        serving, removed = _serving(work, at, known[0][0].chain if model is not None and len(known) == 1 else None)
         found = []
         for each, name in known:
             here = tuple(stays.get(each.id, ()))
@@ -106,7 +110,7 @@ def as_of(ports: Ports, who: Who, at: datetime, model: str | None = None) -> AsO
             if stages or served or model is not None:
                 now = each.name if each.name != name else ""
                 found.append(ModelThen(name, now, each.deleted_at, stages, served))
-    return AsOf(at, began, adopted, tuple(found))
+    return AsOf(at, began, adopted, tuple(found), removed)
 
 
 def behind(work: Work, promotion_id: str) -> tuple[Behind, PastModel] | None:
@@ -182,19 +186,25 @@ def _in_stage(
     return InStage(stay.version, stay.stage, stay.entered_at, stay.digest, primary, told, unknown)
 
 
-def _serving(work: Work, at: datetime, chain: str | None) -> Mapping[str, Sequence[Serving]]:
-    """By chain of the model, what each of its endpoints served: what was committed last, unless it was retired."""
+def _serving(work: Work, at: datetime, chain: str | None) -> tuple[Mapping[str, Sequence[Serving]], bool]:
+    """By chain of the model, what each of its endpoints served: what was committed last, unless it was retired.
+
+    And whether entries that would say so have no text any more.
+    """
     last: dict[str, dict[str, Serving]] = {}
+    removed = False
     for recorded in work.history.deployments(at, chain):
         entry, place = Entry.from_plain(recorded.plain), last.setdefault(recorded.linked.chain, {})
-        if entry.action == "model:deleted":
+        if not recorded.linked.text:
+            removed = True
+        elif entry.action == "model:deleted":
             place.clear()
         elif entry.action == "endpoint:retired":
             place.pop(_environment(entry), None)
         else:
             serving = _deployed(entry)
             place[serving.environment] = serving
-    return {chain: [each[1] for each in sorted(found.items())] for chain, found in last.items()}
+    return {chain: [each[1] for each in sorted(found.items())] for chain, found in last.items()}, removed
 
 
 def _environment(entry: Entry) -> str:

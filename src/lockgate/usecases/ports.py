@@ -32,6 +32,7 @@ from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
 from lockgate.usecases.evidence_ports import KeptEvidence
 from lockgate.usecases.history_ports import History
+from lockgate.usecases.keeping_ports import Keeping
 from lockgate.usecases.semver_ports import Semver
 from lockgate.usecases.serving_ports import EndpointTokens
 from lockgate.usecases.tree_ports import Tree
@@ -358,6 +359,8 @@ class Work(Protocol):
     def history(self) -> History: ...
     @property
     def anchors(self) -> Anchors: ...
+    @property
+    def keeping(self) -> Keeping: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -71,12 +71,16 @@ class ModelThen:
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """What was so at a moment. `began` is when the record began; `adopted`: MLflow had been there before it."""
+    """What was so at a moment. `began` is when the record began; `adopted`: MLflow had been there before it.
+
+    `removed`: entries that would say what served have no text any more, by the rule of retention.
+    """
 
     at: datetime
     began: datetime
     adopted: bool
     models: tuple[ModelThen, ...]
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

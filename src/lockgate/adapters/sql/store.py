@@ -24,6 +24,7 @@ from lockgate.adapters.sql.engine import BUSY_SECONDS
 from lockgate.adapters.sql.evidence import SqlKeptEvidence
 from lockgate.adapters.sql.history import SqlHistory
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
+from lockgate.adapters.sql.keeping import SqlKeeping
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.people import SqlPeople
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
@@ -77,6 +78,7 @@ class SqlWork:
         self.endpoint_tokens = SqlEndpointTokens(connection, names)
         self.history = SqlHistory(connection, names)
         self.anchors = SqlAnchors(connection)
+        self.keeping = SqlKeeping(connection, names)
         self.record = SqlRecord(connection, names, self.webhooks, gathers=gathers)
         self.tree = SqlTree(connection)
 

@@ -83,7 +83,7 @@ def _as_of(of: history.AsOf) -> wire.AsOf:
         )
         for each in of.models
     )
-    return wire.AsOf(of.at, of.began, of.adopted, models)
+    return wire.AsOf(of.at, of.began, of.adopted, models, of.removed)
 
 
 def _in_stage(of: history.InStage) -> wire.InStage:

@@ -59,6 +59,10 @@ OWN_ROUTES = """
     GET     /api/lockgate/v1/audit/as-of            record
     GET     /api/lockgate/v1/audit/sample           record
     GET     /api/lockgate/v1/audit/anchors          record
+    GET     /api/lockgate/v1/audit/retention        record
+    POST    /api/lockgate/v1/audit/retention        E keep
+    POST    /api/lockgate/v1/audit/holds            E keep
+    POST    /api/lockgate/v1/audit/holds/release    E keep
     GET     /api/lockgate/v1/policy
     POST    /api/lockgate/v1/policy/check
     GET     /api/lockgate/v1/policy/proposals
