@@ -64,7 +64,7 @@ class SqlKeeping:
         return found
 
     def anchored(self) -> int:
-        return self._connection.execute(select(func.coalesce(func.max(anchors.c.size), 0))).scalar_one()
+        return int(self._connection.execute(select(func.coalesce(func.max(anchors.c.size), 0))).scalar_one())
 
     def removable(
         self, times: tuple[datetime | None, datetime], below: int, never: Collection[str], limit: int
