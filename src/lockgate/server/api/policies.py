@@ -24,9 +24,7 @@ from lockgate.wire.requests import PolicyText
 from lockgate.wire.shapes import PolicyCheck, PolicyInForce
 
 
-def routes(
-    ports: Ports, parse_policy: Callable[[str | None], Policy], trial: CustomRules | None = None
-) -> APIRouter:
+def routes(ports: Ports, parse_policy: Callable[[str | None], Policy], trial: CustomRules | None = None) -> APIRouter:
     """The routes over these ports. `parse_policy` reads a text and checks its custom rules; it raises BadInput.
 
     `trial` evaluates those of policies that are only tried, so that a promotion never waits for one.
