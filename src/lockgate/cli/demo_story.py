@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import click
@@ -106,6 +107,27 @@ def _audited(place: Scene) -> None:
     place.step("Everything is on the record, and the record proves that nobody edited it")
     place.lockgate(f"audit list --model {MODEL} --limit 8")
     place.lockgate("audit verify")
+    _verified_offline(place)
+
+
+def _verified_offline(place: Scene) -> None:
+    place.step(
+        "An auditor checks it without the server, with nothing but the public key; one byte is changed, and named"
+    )
+    keys = place.lockgate("audit key show")
+    (place.folder / "public-key.txt").write_text(keys.splitlines()[-1] + "\n")
+    place.lockgate("audit export --output record.jsonl")
+    place.lockgate("audit verify record.jsonl --key public-key.txt")
+    record = (place.folder / "record.jsonl").read_text(encoding="utf-8")
+    line = next(line for line in record.splitlines() if '\\"action\\":\\"approval:approved\\"' in line)
+    entry = json.loads(line)
+    place.say('$ sed \'s/"ben"/"bea"/\' record.jsonl   (who approved? one letter, in one entry)')
+    forged = line.replace('\\"ben\\"', '\\"bea\\"', 1)
+    (place.folder / "forged.jsonl").write_text(record.replace(line, forged), encoding="utf-8")
+    said = place.lockgate("audit verify forged.jsonl --key public-key.txt", expect=1)
+    named = f"{entry['chain']}#{entry['number']}"
+    if forged == line or named not in said:
+        raise StoryFailed(f"The check was to name {named}, whose approver was changed.")
 
 
 def _own(place: Scene, version: int) -> Flowers:
