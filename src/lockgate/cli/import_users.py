@@ -10,13 +10,14 @@ import click
 
 from lockgate.cli import options, outcome, show
 from lockgate.cli.users import ROLE, told
-from lockgate.domain.access import Role
+from lockgate.domain.access import Grant, Role
 from lockgate.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from lockgate.domain.newcomers import Newcomer
     from lockgate.wire import people as wire
 
+ADMIN = Grant(Role.ADMIN)
 _SQLITE = b"SQLite format 3\x00"
 
 
@@ -39,12 +40,13 @@ def import_(
     """
     from lockgate.wire.plain import to_json
 
-    newcomers = _read(source, everyone)
+    # where nobody is yet, whoever shall manage the others comes first
+    newcomers = sorted(_read(source, everyone), key=lambda each: ADMIN not in each.grants)
     if not newcomers:
         raise BadInput(f"There is nobody in {source}.", hint="Look at it: is it the right one?")
     client = options.caller(url, user).client()
     asked, name = [_shape(each) for each in newcomers], _without_secrets(source)
-    # one that cannot be brought may be in the last fifty: nobody is brought before all were looked at
+    # one that cannot be brought may come last: nobody is brought before all were looked at
     outcomes = client.people.bring(asked, name, try_only=True)
     refused = any(each.outcome == "refused" for each in outcomes)
     if not dry_run and not refused:

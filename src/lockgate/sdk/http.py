@@ -106,6 +106,10 @@ class Http:
         except httpx2.HTTPError as error:
             raise self._unreachable(error, self._timeout) from None
 
+    def post_slowly(self, path: str, body: Any, timeout: float) -> Any:
+        """As post, for what takes so many seconds at most."""
+        return self._answer("POST", PREFIX + path, {}, body, timeout)
+
     def post(self, path: str, body: Any) -> Any:
         """As get, with a body (None: an empty one)."""
         return self._answer("POST", PREFIX + path, {}, body)

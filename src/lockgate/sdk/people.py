@@ -9,7 +9,9 @@ from lockgate.sdk.http import Http
 from lockgate.wire import people as wire
 from lockgate.wire.plain import from_json, to_json
 
-AT_ONCE = 50
+AT_ONCE = 500
+# each who brings no password gets a one-time one, and what is kept of it takes its time
+IMPORT_SECONDS = 120.0
 
 
 class People:
@@ -63,14 +65,18 @@ class People:
     def bring(
         self, people: Sequence[wire.Newcomer], source: str, *, try_only: bool = False
     ) -> tuple[wire.Outcome, ...]:
-        """Add people that come from elsewhere, or give them what they lack: of each 50, all or none.
+        """Add people that come from elsewhere, or give them what they lack: of each 500, all or none.
 
         `try_only` changes nothing and says what would become of each. Raises BadRequest naming those who cannot be.
+
+        Where there are no users yet, an administrator must be among the first 500; the rest takes logging in.
         """
         found: list[wire.Outcome] = []
         for start in range(0, len(people), AT_ONCE):
             body = wire.ImportAsk(source, tuple(people[start : start + AT_ONCE]), try_only)
-            found += from_json(wire.Imported, self._http.post("/users/import", to_json(body))).outcomes
+            found += from_json(
+                wire.Imported, self._http.post_slowly("/users/import", to_json(body), IMPORT_SECONDS)
+            ).outcomes
         return tuple(found)
 
     def _changed(self, path: str, body: wire.GrantAsk | wire.NameAsk | wire.PasswordAsk) -> wire.User:

@@ -20,6 +20,7 @@ from lockgate.cli.main import cli
 from lockgate.cli.options import Caller
 from lockgate.sdk.client import Lockgate
 from lockgate.sdk.errors import BadRequest, Conflict, Forbidden
+from lockgate.sdk.people import AT_ONCE
 from lockgate.server.api.app import create_api
 from lockgate.server.authorise import Leaves
 from lockgate.server.identity import Identity
@@ -30,7 +31,7 @@ from lockgate.wire.people import Newcomer
 from lockgate.wire.requests import PREFIX
 from tests.databases.backends import SqliteBackend
 from tests.databases.postgres import shared_folder
-from tests.integration.api.conftest import listening, running
+from tests.integration.api.conftest import Machine, listening, running
 
 GOOD = "four words nobody chose"
 FRAUD = "contributor", "fraud-*"
@@ -82,6 +83,14 @@ def run(
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "boss")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", GOOD)
     monkeypatch.setenv("LOCKGATE_URL", guarded.url)
+    with typing(monkeypatch, capsys) as typed:
+        yield typed
+
+
+@contextmanager
+def typing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str]]]:
     open_still, make = ExitStack(), Caller.client
     # the end of a process closes its connections; here nothing ends
     monkeypatch.setattr(Caller, "client", lambda caller: open_still.enter_context(make(caller)))
@@ -145,13 +154,13 @@ def test_the_last_administrator_is_told_who_has_to_come_first(guarded: Guarded) 
 
 
 def test_many_are_brought_in_one_go(guarded: Guarded) -> None:
-    crowd = [Newcomer(f"n{number}", password="theirs:" + GOOD) for number in range(60)]
+    crowd = [Newcomer(f"n{number}", password="theirs:" + GOOD) for number in range(AT_ONCE + 20)]
     with guarded.logged_in() as boss:
         assert {each.outcome for each in boss.people.bring(crowd, "there", try_only=True)} == {"added"}
         assert [each.name for each in boss.people.bring(crowd, "there")] == [each.name for each in crowd]
         assert {each.name for each in crowd} <= {user.name for user in boss.people.all()}
-    with guarded.logged_in("n59") as last:
-        assert last.whoami().name == "n59"
+    with guarded.logged_in("n519") as last:
+        assert last.whoami().name == "n519"
 
 
 @pytest.mark.parametrize(
@@ -207,6 +216,21 @@ def test_the_commands_tell_a_person_what_happened(run: Callable[..., tuple[int, 
     assert run("users", "disable", "boss")[0] == 1
     code, told = run("whoami")
     assert (code, told) == (0, "boss, a person, logged in\n  roles: admin everywhere\n")
+
+
+def test_without_users_it_is_said_and_nobody_comes_who_could_manage_nobody(
+    still: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOCKGATE_URL", still.url)
+    with typing(monkeypatch, capsys) as typed:
+        assert "There is nobody yet" in typed("users", "list")[1]
+        assert "everybody may do everything under any name" in typed("whoami")[1]
+        table = tmp_path / "people.csv"
+        table.write_text("ana,viewer\n")
+        assert "Nobody among these is an administrator" in typed("users", "import", str(table))[1]
+        assert typed("users", "add", "ci", "--service")[0] == 2
+    with still.ports.store.reading() as work:
+        assert not work.people.any()
 
 
 def test_a_token_is_made_shown_and_revoked_from_the_command_line(run: Callable[..., tuple[int, str]]) -> None:

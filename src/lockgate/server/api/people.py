@@ -67,7 +67,7 @@ def _about_users(router: APIRouter, ports: Ports, passwords: Passwords) -> None:
 
     @router.post("/users/import", response_model=wire.Imported, openapi_extra=described(wire.ImportAsk))
     def import_users(body: Annotated[wire.ImportAsk, body_of(wire.ImportAsk)]) -> Json:
-        """Add people that come from elsewhere, at most 50 at once, or give them what they lack: all of them or none."""
+        """Add people that come from elsewhere, 500 at most, or give them what they lack: all of them or none."""
         newcomers = [Newcomer(each.name, each.kind, tuple(_read(each.grants)), each.password) for each in body.people]
         brought = import_people.bring(ports, passwords, newcomers, caller(), body.source, try_only=body.try_only)
         return Json(wire.Imported(tuple(_outcome(each) for each in brought)))
