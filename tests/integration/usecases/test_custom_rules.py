@@ -129,6 +129,7 @@ def test_evidence_that_changed_after_the_evaluation_is_judged_again(ruled: Make,
     assert [seen.plain["tags"]["team"] for seen in between.asked] == ["fraud", "other"]
 
 
+@on_sqlite
 def test_what_no_rule_reads_may_change_meanwhile(ruled: Make, children: CelRules) -> None:
     here = ruled(asking("metrics.accuracy > 0.5"))
     ref = here.register()
@@ -205,6 +206,7 @@ def test_a_rule_is_judged_again_when_green_is_ready(ruled: Make) -> None:
     assert here.stages() == {1: "None"}
 
 
+@on_sqlite
 def test_a_bomb_fails_its_own_gate_and_delays_nobody_else(ruled: Make) -> None:
     here = ruled(
         UNSERVED
@@ -238,6 +240,7 @@ models:
     assert "took longer than a rule may" in ends[0].because
 
 
+@on_sqlite
 def test_an_approval_holds_while_what_a_rule_reads_stays_and_is_stale_when_it_changes(ruled: Make) -> None:
     here = ruled(
         UNSERVED
