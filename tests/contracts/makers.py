@@ -8,18 +8,22 @@ from typing import Any
 
 from lockgate.domain.approvals import ApprovalRequest, Decision, RequestState
 from lockgate.domain.audit import Entry
-from lockgate.domain.identity import Who
+from lockgate.domain.checks import Check
+from lockgate.domain.identity import SERVICE, Who
 from lockgate.domain.policy import EndpointRule, Environment, Policy, StageRules
 from lockgate.domain.promotion import Kind, Promotion, PromotionState
+from lockgate.domain.semver import SemanticVersion
 from lockgate.domain.serving import Release
 from lockgate.domain.stages import Stage
 from lockgate.domain.validation import Validation, ValidationState
 from lockgate.domain.verdict import Level
 from lockgate.domain.versions import VersionRef
+from lockgate.usecases.semver_ports import SIGNATURE, Numbered
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ANN = Who("ann", verified=False, via="cli")
 BOB = Who("bob", verified=True, via="api")
+CI = Who("ci", verified=True, via="api", kind=SERVICE)
 FRAUD_1 = VersionRef("fraud", 1)
 FRAUD_2 = VersionRef("fraud", 2)
 
@@ -131,3 +135,29 @@ def release(id: str, endpoint: str, ref: VersionRef = FRAUD_1, **changes: Any) -
 def entry(action: str = "version:transitioned", model: str = "fraud", **changes: Any) -> Entry:
     fields: dict[str, Any] = {"action": action, "who": ANN, "at": T0, "model": model, "version": 1 if model else None}
     return Entry(**(fields | changes))
+
+
+def check(name: str, passed: bool = True, **changes: Any) -> Check:
+    fields: dict[str, Any] = {
+        "name": name,
+        "passed": passed,
+        "who": CI,
+        "at": T0,
+        "digest": "sha256:files",
+        "url": "https://ci/1",
+        "comment": "no\nbias",
+    }
+    return Check(**(fields | changes))
+
+
+def numbered(ref: VersionRef, number: str | None, **changes: Any) -> Numbered:
+    fields: dict[str, Any] = {
+        "ref": ref,
+        "number": None if number is None else SemanticVersion.parse(number),
+        "origin": SIGNATURE,
+        "because": "the first version",
+        "who": ANN,
+        "at": T0,
+        "mlmodel": "sha256:m",
+    }
+    return Numbered(**(fields | changes))

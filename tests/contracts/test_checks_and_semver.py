@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from lockgate.adapters.sql.semver_queue import SqlNumbering
 from lockgate.adapters.sql.store import SqlStore
-from lockgate.domain.checks import Check
-from lockgate.domain.identity import SERVICE, Who
+from lockgate.domain.identity import SERVICE
 from lockgate.domain.manifest import Manifest, PinnedFile
 from lockgate.domain.semver import SemanticVersion
 from lockgate.domain.versions import VersionRef
-from lockgate.usecases.semver_ports import SIGNATURE, Batch, Numbered
+from lockgate.usecases.semver_ports import Batch
 from tests.contracts.databases import Mlflow
-from tests.contracts.makers import ANN, FRAUD_1, FRAUD_2, T0, HandClock, later
+from tests.contracts.makers import ANN, CI, FRAUD_1, FRAUD_2, T0, HandClock, check, later, numbered
 
-CI = Who("ci", verified=True, via="api", kind=SERVICE)
 LEASE = timedelta(seconds=60)
 FRAUD_3 = VersionRef("fraud", 3)
-
-
-def check(name: str, passed: bool = True, **changes: Any) -> Check:
-    return replace(Check(name, passed, CI, T0, "sha256:files", "https://ci/1", "no\nbias"), **changes)
-
-
-def numbered(ref: VersionRef, number: str | None, **changes: Any) -> Numbered:
-    parsed = None if number is None else SemanticVersion.parse(number)
-    return replace(Numbered(ref, parsed, SIGNATURE, "the first version", ANN, T0, mlmodel="sha256:m"), **changes)
 
 
 # --- results from outside ---------------------------------------------------------------------------------------------

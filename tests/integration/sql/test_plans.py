@@ -11,13 +11,28 @@ from sqlalchemy import Connection, event
 
 from lockgate.adapters.sql.ledger import SqlAgentLedger
 from lockgate.adapters.sql.queue import SqlQueue
+from lockgate.adapters.sql.semver_queue import SqlNumbering
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.evidence import Quarantine
 from lockgate.domain.manifest import Manifest
 from lockgate.domain.promotion import PromotionState
+from lockgate.domain.semver import SemanticVersion
 from lockgate.domain.serving import GroupState, ObservedGroup
 from lockgate.domain.stages import Stage
-from tests.contracts.makers import ANN, FRAUD_1, T0, decision, entry, promotion, release, request, validation
+from lockgate.domain.versions import VersionRef
+from tests.contracts.makers import (
+    ANN,
+    FRAUD_1,
+    T0,
+    check,
+    decision,
+    entry,
+    numbered,
+    promotion,
+    release,
+    request,
+    validation,
+)
 
 LEASE = timedelta(seconds=30)
 # few rows however long Lockgate runs, or read whole on purpose
@@ -47,6 +62,7 @@ def _planning(connection: Connection) -> tuple[str, re.Pattern[str]]:
 
 
 def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, fraud: str, asked) -> None:
+    numbering = SqlNumbering(store)
     with store.writing(fraud) as work:
         work.versions.place(FRAUD_1, Stage.STAGING, T0, None)
         work.versions.elect(fraud, [Stage.STAGING, Stage.PRODUCTION])
@@ -83,6 +99,22 @@ def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, 
         work.glasses.unreviewed()
         work.proposals.open()
         work.trainings.of_run("run1")
+        work.checks.add(FRAUD_1, check("a"))
+        work.checks.latest(FRAUD_1)
+        work.checks.history(FRAUD_1)
+        work.semver.put(numbered(FRAUD_1, "1.0.0"))
+        work.semver.get(FRAUD_1)
+        work.semver.of_model(fraud)
+        work.semver.numbers([FRAUD_1])
+        work.semver.numbers([VersionRef(fraud, number) for number in range(1, 600)])
+        work.semver.find(fraud, SemanticVersion(1, 0, 0))
+        work.semver.before(FRAUD_1)
+        work.semver.before(FRAUD_1, was_read=True)
+        work.semver.behind(FRAUD_1)
+        work.semver.keep_signature("{}")
+        work.semver.is_due(FRAUD_1, T0)
+        work.semver.waits_before(FRAUD_1)
+        work.semver.due(FRAUD_1, T0)
         work.validations.add(validation("val-1"))
         work.validations.open_for(FRAUD_1)
         work.validations.latest(FRAUD_1, "digest")
@@ -96,6 +128,7 @@ def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, 
         work.record.read(model=fraud)
         work.record.read(action="act")
         work.policies.in_force()
+    assert numbering.claim(LEASE, 5) is not None
     for taken in (queue.claim_promotion("a", LEASE), queue.claim_validation("a", LEASE)):
         assert taken is not None
         queue.renew(taken[1], LEASE)
