@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -193,6 +193,50 @@ def test_two_controllers_at_once_never_give_one_position_twice(record: Sequenced
     record.grow()
     assert [position for position, _, _ in record.positions()] == list(range(61))
     assert record.verify().count == 0
+
+
+def test_what_many_write_at_once_gets_its_positions_while_two_controllers_are_at_it(
+    record: Sequenced, mlflow: Mlflow, rounds: Callable[[int, int], int]
+) -> None:
+    each, models = rounds(15, 300), [f"model-{n}" for n in range(4)]
+    for model in models:
+        mlflow.model(model)
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def write(model: str) -> None:
+        for _ in range(each):
+            record.write(model, 2)
+
+    def place(owner: str, mine: SqlSequencing) -> None:
+        while not over.is_set():
+            sequence.grow(mine, owner, most=7)
+            record.clock.at += timedelta(seconds=3)  # leases end all the time
+
+    def guarded(work: Callable[..., None], *told: object) -> None:
+        try:
+            work(*told)
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failed.append(error)
+
+    writers = [threading.Thread(target=guarded, args=(write, model)) for model in models]
+    placers = [
+        threading.Thread(target=guarded, args=(place, f"controller-{n}", SqlSequencing(record.store))) for n in range(2)
+    ]
+    for thread in (*placers, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join(90)
+    over.set()
+    for thread in placers:
+        thread.join(30)
+    record.clock.at += timedelta(seconds=10)
+    record.grow()
+    assert failed == []
+    assert record.sign() == 1 + 2 * each * len(models)
+    found = record.verify()
+    assert (found.count, found.size) == (0, 1 + 2 * each * len(models))
+    assert proved(record.exported()).holds
 
 
 def test_another_controller_goes_on_when_the_lease_is_over_and_not_before(record: Sequenced) -> None:
