@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,6 +25,7 @@ _LONGEST_LINE = 64 * 1024 * 1024
 _LONGEST_NOTE = 64 * 1024
 _SHOWN = 20
 _LOOK_EVERY = 2_000
+_SIGNED_WITHIN = timedelta(minutes=1)
 
 
 def add_to(group: click.Group) -> None:
@@ -208,7 +210,7 @@ def _live(
                 f"{show.when(found.at)} UTC ({show.counted(found.checkpoints, 'checkpoint')} checked)."
             )
         if found.entries > found.size:
-            show.line(f"{found.entries - found.size} more are not signed yet.")
+            show.line(f"{found.entries - found.size} more are not signed yet.{_late(found.at)}")
     else:
         show.line(f"The record does NOT hold ({counted} checked):", err=True)
         if found.breaks:
@@ -216,6 +218,14 @@ def _live(
         for line in wrong:
             show.line(line, err=True)
     return holds
+
+
+def _late(signed_at: datetime | None) -> str:
+    """What to look at where the controller should have signed long ago."""
+    if signed_at is not None and datetime.now(UTC) - signed_at < _SIGNED_WITHIN:
+        return ""
+    since = f"The last checkpoint is of {show.when(signed_at)} UTC" if signed_at else "No checkpoint was ever signed"
+    return f" {since}: does a controller run, and what does its log say?"
 
 
 def _against(client: Lockgate, checkpoint: SignedCheckpoint | None, trusted: tuple[PublicKey, ...]) -> Iterator[str]:
