@@ -15,7 +15,12 @@ class ScriptedSandbox:
         self.facts = facts
         self.requests: list[ExamineRequest] = []
         self._failures: dict[str, str] = {}
+        self._measured: dict[str, dict[str, float]] = {}
         self._unavailable = ""
+
+    def measure(self, test: str, **figures: float) -> None:
+        """From now on this test measures these figures."""
+        self._measured[test] = figures
 
     def fail(self, test: str, because: str) -> None:
         """From now on this test fails with this reason."""
@@ -31,7 +36,12 @@ class ScriptedSandbox:
         if self._unavailable:
             raise Unavailable(self._unavailable, hint="Try again.")
         results = tuple(
-            TestResult(test, test not in self._failures, self._failures.get(test, "as it should be"))
+            TestResult(
+                test,
+                test not in self._failures,
+                self._failures.get(test, "as it should be"),
+                self._measured.get(test, {}),
+            )
             for test in request.tests
         )
         return Examination(results=results, facts=self.facts, seconds=0.0)

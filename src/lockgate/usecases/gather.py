@@ -11,6 +11,7 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import NotFound, Unreadable
 from lockgate.domain.evidence import ArtifactFacts, Champion, Evidence, Metric, figures
+from lockgate.domain.gates.metrics import is_figure
 from lockgate.domain.identity import LOCKGATE
 from lockgate.domain.manifest import Manifest
 from lockgate.domain.policy import Policy, StageRules
@@ -167,11 +168,11 @@ def _validation(
 def _metrics(work: Work, ref: VersionRef, reads: _Reads, validation: Validation | None) -> Mapping[str, Metric]:
     """Those that rules look at; where one of them is not there, a few others too, so that the answer can name them.
 
-    What Lockgate measured itself counts for more than what somebody logged under its name.
+    What Lockgate measures itself nobody can claim: what was logged under the name of a figure counts for nothing.
     """
     if reads.metrics is not None and not reads.metrics:
         return {}
-    there = {**work.catalog.metrics(ref), **figures(validation)}
+    there = _known_metrics(work, ref, validation)
     if reads.metrics is None:
         return there
     found = {name: metric for name, metric in there.items() if name in reads.metrics}
@@ -179,6 +180,11 @@ def _metrics(work: Work, ref: VersionRef, reads: _Reads, validation: Validation 
         return found
     others = sorted(there.keys() - found.keys())[:MOST_OTHERS]
     return {**found, **{name: there[name] for name in others}}
+
+
+def _known_metrics(work: Work, ref: VersionRef, validation: Validation | None) -> dict[str, Metric]:
+    claimed = {name: metric for name, metric in work.catalog.metrics(ref).items() if not is_figure(name)}
+    return {**claimed, **figures(validation)}
 
 
 def _champion(work: Work, ref: VersionRef, reads: _Reads, rules: StageRules) -> Champion | None:
@@ -190,7 +196,7 @@ def _champion(work: Work, ref: VersionRef, reads: _Reads, rules: StageRules) -> 
     if row is None:
         return None
     measured = work.validations.latest(row.ref, row.digest) if row.digest is not None else None
-    there = {**work.catalog.metrics(row.ref), **figures(measured)}
+    there = _known_metrics(work, row.ref, measured)
     kept = {name: metric for name, metric in there.items() if reads.compared is None or name in reads.compared}
     return Champion(row.ref, kept, row.digest)
 

@@ -72,8 +72,8 @@ def test_every_verdict_of_the_record_comes_out_the_same(world: NewWorld) -> None
     assert here.stages() == {1: "Production", 2: "Staging", 3: "Production"}
 
 
-def test_what_is_kept_is_kept_once_and_named_by_the_promotion_and_its_entries(world: NewWorld) -> None:
-    here = world(POLICY)
+def test_what_is_kept_is_kept_once_and_named_by_the_promotion_and_its_entries(quick: NewWorld) -> None:
+    here = quick(POLICY)
     ended = here.promote(here.register(), PRODUCTION)
 
     (transitioned, done) = judged(here)
@@ -85,8 +85,8 @@ def test_what_is_kept_is_kept_once_and_named_by_the_promotion_and_its_entries(wo
     assert set(kept.metrics) == {"accuracy"}
 
 
-def test_a_later_policy_changes_no_verdict_of_the_past(world: NewWorld) -> None:
-    here = world(POLICY)
+def test_a_later_policy_changes_no_verdict_of_the_past(quick: NewWorld) -> None:
+    here = quick(POLICY)
     here.promote(here.register(), PRODUCTION)
     here.policy(POLICY.replace("0.9", "0.99"))
     refused = here.promote(here.register(), PRODUCTION)
@@ -95,15 +95,15 @@ def test_a_later_policy_changes_no_verdict_of_the_past(world: NewWorld) -> None:
     assert [each.now.standing for each in agreed(here)] == [Standing.HOLDS, Standing.HOLDS, Standing.FAILS]
 
 
-def test_the_built_in_policy_is_known_by_its_digest(world: NewWorld) -> None:
-    here = world("")
+def test_the_built_in_policy_is_known_by_its_digest(quick: NewWorld) -> None:
+    here = quick("")
     here.done(here.register(metrics={}), STAGING)
 
     assert {each.now.would_be for each in agreed(here)} == {Standing.FAILS}
 
 
-def test_a_rollback_was_judged_on_nothing_and_agrees(world: NewWorld) -> None:
-    here = world("stages: {Staging: {}, Production: {}}")
+def test_a_rollback_was_judged_on_nothing_and_agrees(quick: NewWorld) -> None:
+    here = quick("stages: {Staging: {}, Production: {}}")
     one, two = here.register(), here.register()
     here.served(one, two)
     assert here.roll_back().state == "done"
@@ -120,16 +120,16 @@ class TestChangedBehindTheServer:
         with pytest.raises(BadInput, match="was changed after it was written"):
             replay(here.ports, judged(here)[0])
 
-    def test_evidence_that_is_gone_is_told(self, world: NewWorld) -> None:
-        here = world(POLICY)
+    def test_evidence_that_is_gone_is_told(self, quick: NewWorld) -> None:
+        here = quick(POLICY)
         here.promote(here.register(), PRODUCTION)
         rewrite(here, "DELETE FROM lockgate_evidence")
 
         with pytest.raises(NotFound, match="is not kept any more"):
             replay(here.ports, judged(here)[0])
 
-    def test_a_changed_policy_is_found(self, world: NewWorld) -> None:
-        here = world(POLICY)
+    def test_a_changed_policy_is_found(self, quick: NewWorld) -> None:
+        here = quick(POLICY)
         here.promote(here.register(), PRODUCTION)
         entry = judged(here)[0]
         rewrite(here, "UPDATE lockgate_policies SET text = replace(text, '0.9', '0.1')")
@@ -138,8 +138,8 @@ class TestChangedBehindTheServer:
         with pytest.raises(BadInput, match=r"The text of the policy .* was changed after it was applied"):
             replay(here.ports, entry)
 
-    def test_a_changed_entry_is_found(self, world: NewWorld) -> None:
-        here = world(POLICY)
+    def test_a_changed_entry_is_found(self, quick: NewWorld) -> None:
+        here = quick(POLICY)
         here.promote(here.register(), PRODUCTION)
         rewrite(here, "UPDATE lockgate_audit SET text = replace(text, 'holds', 'fails')")
         with here.store.reading() as work:
@@ -149,8 +149,8 @@ class TestChangedBehindTheServer:
             replay(here.ports, entry)
 
 
-def test_a_check_from_outside_is_waited_for_and_counts_for_these_files(world: NewWorld) -> None:
-    here = world("stages: {Staging: {}, Production: {checks: [ci]}}\nendpoints: {'*': {serve: off}}")
+def test_a_check_from_outside_is_waited_for_and_counts_for_these_files(quick: NewWorld) -> None:
+    here = quick("stages: {Staging: {}, Production: {checks: [ci]}}\nendpoints: {'*': {serve: off}}")
     ref = here.register()
     waiting = here.promote(ref, PRODUCTION)
     assert waiting.state == "waiting"
@@ -181,8 +181,8 @@ def test_a_validation_that_is_too_old_is_run_again(world: NewWorld) -> None:
     agreed(here)
 
 
-def test_the_newcomer_is_compared_with_the_primary_of_production(world: NewWorld) -> None:
-    here = world(POLICY)
+def test_the_newcomer_is_compared_with_the_primary_of_production(quick: NewWorld) -> None:
+    here = quick(POLICY)
     good, bad = here.register(metrics={"accuracy": 0.99}), here.register(metrics={"accuracy": 0.91})
     here.done(good, PRODUCTION)
     refused = here.promote(bad, PRODUCTION)
@@ -190,9 +190,9 @@ def test_the_newcomer_is_compared_with_the_primary_of_production(world: NewWorld
     assert refused.because == "champion:accuracy: accuracy is 0.91, below 0.98: fraud@1 has 0.99"
 
 
-def test_a_clock_that_was_set_back_lets_nobody_through(world: NewWorld) -> None:
+def test_a_clock_that_was_set_back_lets_nobody_through(quick: NewWorld) -> None:
     soaked = "Production: {staging_duration_hours: 1, validation_tests: {tests: [schema_test], max_age: 30d}}"
-    here = world(f"stages: {{Staging: {{}}, {soaked}}}\nendpoints: {{'*': {{serve: off}}}}")
+    here = quick(f"stages: {{Staging: {{}}, {soaked}}}\nendpoints: {{'*': {{serve: off}}}}")
     ref = here.register()
     here.done(ref, STAGING)
     here.clock.forward(hours=-5)
@@ -203,9 +203,9 @@ def test_a_clock_that_was_set_back_lets_nobody_through(world: NewWorld) -> None:
     agreed(here)
 
 
-def test_names_of_any_kind_are_judged_kept_and_judged_again(world: NewWorld) -> None:
+def test_names_of_any_kind_are_judged_kept_and_judged_again(quick: NewWorld) -> None:
     metric, tag = "F1-Maß: (macro)", 'O\'Brien "naïve"'
-    here = world(
+    here = quick(
         "stages:\n  Staging: {}\n  Production:\n    required_tags: [" + repr(tag.replace("'", "")) + "]\n"
         "endpoints: {'*': {serve: off}}"
     )

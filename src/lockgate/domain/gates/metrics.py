@@ -20,13 +20,13 @@ _NAMED = 5  # metrics that are there, told where one is absent
 
 def at_least(evidence: Evidence, name: str, rule: Threshold, level: Level) -> Gate:
     """Whether the metric reaches its least value."""
-    required = f">= {rule.at_least!r}{_conditions(rule.grade, rule.max_age)}"
+    required = f">= {_exact(rule.at_least)}{_conditions(rule.grade, rule.max_age)}"
     return _bounded(evidence, f"min_{name}", name, rule, required, level)
 
 
 def at_most(evidence: Evidence, name: str, rule: Ceiling, level: Level) -> Gate:
     """Whether the metric stays under its largest value."""
-    required = f"<= {rule.at_most!r}{_conditions(rule.grade, rule.max_age)}"
+    required = f"<= {_exact(rule.at_most)}{_conditions(rule.grade, rule.max_age)}"
     return _bounded(evidence, f"max_{name}", name, rule, required, level)
 
 
@@ -85,7 +85,7 @@ def _bounded(evidence: Evidence, key: str, name: str, rule: Threshold | Ceiling,
         verb = "measured" if metric.grade is Grade.MEASURED else "logged"
         return Gate(key, FAILS, f"{name} was {verb} {wrong}", seen, required, _fresh_hint(evidence, metric), level)
     if too_low or too_high:
-        because = f"{name} is {value}, {'below' if too_low else 'above'} {bound!r}"
+        because = f"{name} is {value}, {'below' if too_low else 'above'} {_exact(bound)}"
         return Gate(key, FAILS, because, seen, required, "Train a better model and register it.", level)
     return Gate(key, HOLDS, f"{name} is {value}", seen, required, level=level)
 
