@@ -137,8 +137,8 @@ def test_a_promotion_bound_to_a_plan_carries_out_that_plan_or_nothing(quick: Mak
 # --- taking back ------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_withdrawn_by_whoever_asked_and_a_yes_by_whoever_gave_it(world: Make) -> None:
-    here = world(ONE)
+def test_a_request_is_withdrawn_by_whoever_asked_and_a_yes_by_whoever_gave_it(quick: Make) -> None:
+    here = quick(ONE)
     ref = here.register(team="risk")
     approve.request(here.ports, ref, ANA, "please")
     waiting = here.promote(ref, PRODUCTION)
@@ -317,8 +317,8 @@ def test_teams_must_each_agree_and_one_person_is_one(quick: Make) -> None:
     assert gate(here, ref).standing == "holds"
 
 
-def test_who_stands_in_answers_for_the_one_they_stand_in_for_and_for_nobody_else(world: Make) -> None:
-    here = world(asks("{approvals: 2}"))
+def test_who_stands_in_answers_for_the_one_they_stand_in_for_and_for_nobody_else(quick: Make) -> None:
+    here = quick(asks("{approvals: 2}"))
     with pytest.raises(Conflict, match="no users yet"):
         delegate.give(here.ports, BEN, "dana", here.clock.now() + timedelta(days=1), "holiday")
     people(here, ana="contributor", ben="approver", dana="viewer", lee="viewer", cara="approver")
@@ -438,8 +438,8 @@ def test_the_version_that_leaves_a_full_stage_can_be_named(quick: Make) -> None:
         here.promote(refs[3], PRODUCTION, archive_existing=False, leaves=refs[1])
 
 
-def test_once_there_are_users_a_policy_takes_two_administrators(world: Make) -> None:
-    here = world(ONE)
+def test_once_there_are_users_a_policy_takes_two_administrators(quick: Make) -> None:
+    here = quick(ONE)
     people(here, boss="admin", second="admin", ben="approver")
     stricter = ONE + "max_endpoints: 3\n"
     applied = apply_policy.change(here.ports, stricter, parse_policy, BOSS, "fewer endpoints")
