@@ -117,14 +117,15 @@ def test_an_inclusion_proof_is_that_of_the_definition_and_proves_this_leaf_alone
 
     assert proof == path(index, LEAVES[:size])
     assert includes(LEAVES[index], index, size, proof, root(LEAVES[:size]))
+    whole = root(LEAVES[:size])
     for other in range(size):
         if other != index:
-            assert not includes(LEAVES[other], index, size, proof, root(LEAVES[:size]))
-            assert not includes(LEAVES[index], other, size, proof, root(LEAVES[:size]))
-    assert not includes(LEAVES[index], index, size, [*proof, EMPTY], root(LEAVES[:size]))
+            assert not includes(LEAVES[other], index, size, proof, whole)
+            assert not includes(LEAVES[index], other, size, proof, whole)
+    assert not includes(LEAVES[index], index, size, [*proof, EMPTY], whole)
     assert not includes(LEAVES[index], index, size, proof, EMPTY)
     if proof:
-        assert not includes(LEAVES[index], index, size, proof[:-1], root(LEAVES[:size]))
+        assert not includes(LEAVES[index], index, size, proof[:-1], whole)
 
 
 @given(st.data())
