@@ -20,8 +20,9 @@ LOOK_SECONDS = 0.5
 AT_A_TIME = 10
 LEASE = timedelta(seconds=60)
 AFTER_TROUBLE_SECONDS = 1.0
-# what was there before Lockgate gets no more than a tenth of the time
-REST = 9.0
+# of the time: no more than half of it, so that whoever registers many versions is not held up by their numbers; and
+# for what was there before Lockgate no more than a tenth
+REST_AFTER_URGENT, REST_AFTER_BACKLOG = 1.0, 9.0
 
 
 class Numberer:
@@ -48,7 +49,7 @@ class Numberer:
         with self._ports.store.within(batch.workspace):
             given = number.number(self._ports, batch)
         log.debug("numbered", model=batch.model, versions=len(batch.versions), given=given)
-        return 0.0 if batch.urgent else (monotonic() - began) * REST
+        return (monotonic() - began) * (REST_AFTER_URGENT if batch.urgent else REST_AFTER_BACKLOG)
 
     def _guarded(self) -> float:
         try:

@@ -67,10 +67,10 @@ def check_url(written: object) -> str:
 
 
 def check_comment(written: object) -> str:
-    """What the reporter adds. Raises BadInput when it is too long, or no text."""
-    if not isinstance(written, str) or len(written) > LONGEST_COMMENT:
+    """What the reporter adds. Raises BadInput when it is too long, or no text that every database takes."""
+    if not isinstance(written, str) or len(written) > LONGEST_COMMENT or "\0" in written:
         raise BadInput(
-            f"The comment is no text of at most {LONGEST_COMMENT} characters.",
+            f"The comment is no text of at most {LONGEST_COMMENT} characters without NUL.",
             hint="Say it in short, and give the rest at --url.",
         )
     return written

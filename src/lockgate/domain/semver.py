@@ -149,14 +149,14 @@ def _named(side: _Side, path: str, old: Sequence[Field], new: Sequence[Field]) -
     alike = [field for field in added if _alike(removed[0], field)] if len(removed) == 1 else []
     if len(alike) == 1:
         was, now = _at(path, removed[0].name), _at(path, alike[0].name)
-        yield Change(Size.MAJOR, f"{side.name} renamed: {was} -> {now} ({alike[0].type})")
+        yield Change(Size.MAJOR, f"{side.name} renamed: {was} -> {now} ({_shown(alike[0].type)})")
         removed, added = [], [field for field in added if field is not alike[0]]
     for field in removed:
-        yield Change(Size.MAJOR, f"{side.name} removed: {_at(path, field.name)} ({field.type})")
+        yield Change(Size.MAJOR, f"{side.name} removed: {_at(path, field.name)} ({_shown(field.type)})")
     for field in added:
         size = side.new_required if field.required else side.new_optional
         kind = "" if side is _PARAMETER else "required " if field.required else "optional "
-        yield Change(size, f"new {kind}{side.name}: {_at(path, field.name)} ({field.type})")
+        yield Change(size, f"new {kind}{side.name}: {_at(path, field.name)} ({_shown(field.type)})")
     for name, field in after.items():
         if name in before:
             yield from _same(side, f" {_at(path, name)}", before[name], field)
@@ -170,12 +170,12 @@ def _placed(side: _Side, old: Sequence[Field], new: Sequence[Field]) -> Iterator
             yield Change(Size.MAJOR, f"{side.name}{told} renamed: {_at('', before.name)} -> {_at('', after.name)}")
         yield from _same(side, told, before, after)
     for place, field in enumerate(old[len(new) :], len(new) + 1):
-        yield Change(Size.MAJOR, f"{side.name} removed: {place} ({field.type})")
+        yield Change(Size.MAJOR, f"{side.name} removed: {place} ({_shown(field.type)})")
     for place, field in enumerate(new[len(old) :], len(old) + 1):
         optional = side is _INPUT and not field.required
         kind = "optional " if optional else ""
         size = side.new_optional if optional else side.new_place
-        yield Change(size, f"new {kind}{side.name}: {place} ({field.type})")
+        yield Change(size, f"new {kind}{side.name}: {place} ({_shown(field.type)})")
 
 
 def _same(side: _Side, told: str, old: Field, new: Field) -> Iterator[Change]:
@@ -186,7 +186,7 @@ def _same(side: _Side, told: str, old: Field, new: Field) -> Iterator[Change]:
     elif new.required and not old.required:
         yield Change(side.made, f"{side.name}{told} is required now")
     if old.default != new.default:
-        yield Change(Size.PATCH, f"{side.name}{told}: default {_cut(old.default)} -> {_cut(new.default)}")
+        yield Change(Size.PATCH, f"{side.name}{told}: default {_shown(old.default)} -> {_shown(new.default)}")
 
 
 def _types(side: _Side, told: str, old: Type, new: Type) -> Iterator[Change]:
@@ -196,7 +196,7 @@ def _types(side: _Side, told: str, old: Type, new: Type) -> Iterator[Change]:
         case Many(one, before), Many(other, after) if one == other:
             yield from _types(side, f"{told}[]" if one == "array" else f"{told}{{}}", before, after)
         case _ if old != new:
-            yield Change(Size.MAJOR, f"{side.name}{told}: {_cut(str(old))} -> {_cut(str(new))}")
+            yield Change(Size.MAJOR, f"{side.name}{told}: {_shown(old)} -> {_shown(new)}")
 
 
 def _alike(old: Field, new: Field) -> bool:
@@ -204,11 +204,11 @@ def _alike(old: Field, new: Field) -> bool:
 
 
 def _at(path: str, name: str | None) -> str:
-    told = name or ""
-    # a name with a line break in it would make two lines of one
-    shown = told if told and told.isprintable() else repr(told)
-    return f"{path}.{_cut(shown)}" if path else _cut(shown)
+    return f"{path}.{_shown(name or '')}" if path else _shown(name or "")
 
 
-def _cut(told: str) -> str:
-    return told if len(told) <= 100 else f"{told[:99]}…"
+def _shown(of: object) -> str:
+    """On one line and not too long, whatever somebody called it: no database takes half a character."""
+    told = str(of)
+    shown = told if told and told.isprintable() else ascii(told)
+    return shown if len(shown) <= 100 else f"{shown[:99]}…"

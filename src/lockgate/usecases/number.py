@@ -41,14 +41,15 @@ class _Read:
 
 def number(ports: Ports, batch: Batch) -> int:
     """Look at the versions of the batch, the oldest first; to how many a number was given."""
+    refs = [VersionRef(batch.model, version) for version in batch.versions]
+    found = [(ref, _look(ports, ref)) for ref in refs]
     given = 0
-    for version in batch.versions:
-        ref = VersionRef(batch.model, version)
-        found = _look(ports, ref)
-        with ports.store.writing(batch.model) as work:
+    # all in one transaction: a commit costs more than what is written in it
+    with ports.store.writing(batch.model) as work:
+        for ref, read in found:
             # somebody else has it where the lease is over, and has to look at it again where it was pinned meanwhile
             if work.semver.is_due(ref, batch.until):
-                given += _Turn(work, ref, ports.clock.now()).take(found)
+                given += _Turn(work, ref, ports.clock.now()).take(read)
     return given
 
 

@@ -137,9 +137,9 @@ def _unseen(row: Lifecycle) -> Numbered:
 
 
 def _reason(told: str) -> str:
-    if not told.strip() or len(told) > LONGEST_REASON:
+    if not told.strip() or len(told) > LONGEST_REASON or "\0" in told:
         raise BadInput(
-            f"The reason is empty, or longer than {LONGEST_REASON} characters.",
+            f"The reason is empty, longer than {LONGEST_REASON} characters, or has a NUL in it.",
             hint="It stands on the record: say why in a few words.",
         )
     return told

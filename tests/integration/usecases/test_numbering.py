@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -248,3 +249,28 @@ def test_what_changed_between_any_two_versions_can_be_asked(here: Numbered) -> N
     assert [str(change) for change in against.changes or ()] == ["new optional input: note (string)"]
     assert semver.of_version(here.ports, first).changes is None
     assert semver.version_of(here.ports, M, SemanticVersion(1, 1, 0)) == third
+
+
+def test_two_controllers_that_number_at_once_give_each_number_once_and_in_order(here: Numbered) -> None:
+    for _ in range(25):
+        here.logged(AGE)
+    wrong: list[BaseException] = []
+
+    def work() -> None:
+        numberer = Numberer(here.ports, SqlNumbering(here.store))
+        try:
+            while numberer.step() != LOOK_SECONDS:
+                pass
+        except BaseException as error:  # noqa: BLE001 - told by the test that waits for it
+            wrong.append(error)
+
+    threads = [Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    here.clock.forward(seconds=2)  # what one of them had to leave to the other
+    here.number()
+
+    assert here.numbers() == {number: f"1.0.{number - 1}" for number in range(1, 26)}

@@ -62,6 +62,6 @@ def test_any_other_address_is_refused(url: object) -> None:
 
 def test_a_comment_is_a_text_that_is_not_too_long() -> None:
     assert check_comment("ü" * LONGEST_COMMENT)
-    for wrong in ("x" * (LONGEST_COMMENT + 1), None, 3):
+    for wrong in ("x" * (LONGEST_COMMENT + 1), "x\0", None, 3):
         with pytest.raises(BadInput, match="at most"):
             check_comment(wrong)
