@@ -94,6 +94,8 @@ def test_the_neighbours_of_a_version_are_those_with_a_number_that_are_not_delete
         # the number of a deleted version stays given
         assert found.find(fraud, SemanticVersion(1, 10, 0)) == refs[4]
         assert found.find(fraud, SemanticVersion(1, 1, 0)) is None
+        assert found.highest_patch(fraud, SemanticVersion(2, 0, 0)) == 1
+        assert found.highest_patch(fraud, SemanticVersion(2, 1, 0)) == -1
         assert [each.ref.version for each in found.of_model(fraud)] == [7, 6, 4, 3, 2, 1]
         numbers = found.numbers([refs[0], refs[3], refs[6], VersionRef("nobody", 1)])
         assert {str(ref): str(number) for ref, number in numbers.items()} == {"fraud@1": "1.0.0", "fraud@7": "2.0.1"}

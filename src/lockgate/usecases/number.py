@@ -101,7 +101,8 @@ class _Turn:
         """It has a number: what somebody set stays, and what was computed holds for the file it was computed from."""
         if known.origin == SIGNATURE and known.mlmodel != read.mlmodel and known.signature != signature:
             return self._give(read, signature, known)
-        self.work.semver.put(replace(known, mlmodel=read.mlmodel, signature=signature))
+        if (known.mlmodel, known.signature) != (read.mlmodel, signature):
+            self.work.semver.put(replace(known, mlmodel=read.mlmodel, signature=signature))
         self.work.semver.due(self.ref, None)
         return False
 
@@ -121,8 +122,9 @@ class _Turn:
         before, compared = semver.before(ref), semver.before(ref, was_read=True)
         changes = self._changes(before, compared, read)
         number = proposed(before.number if before else None, changes)
-        while (bearer := semver.find(ref.model, number)) is not None and bearer != ref:
-            number = replace(number, patch=number.patch + 1)
+        if semver.find(ref.model, number) not in (None, ref):
+            # given to one that was deleted: the next after all that were
+            number = replace(number, patch=semver.highest_patch(ref.model, number) + 1)
         number, origin = self._from_tag(before, number) if was is None else (number, SIGNATURE)
         because = _because(before, compared, changes, read, origin)
         row = Numbered(ref, number, origin, because, LOCKGATE, self.now, signature, read.mlmodel)

@@ -50,6 +50,9 @@ class Semver(Protocol):
     def find(self, model: str, number: SemanticVersion) -> VersionRef | None:
         """The version, deleted or not, to which the number was given."""
 
+    def highest_patch(self, model: str, number: SemanticVersion) -> int:
+        """The largest PATCH that was given with this MAJOR and MINOR, to versions deleted or not; -1 for none."""
+
     def before(self, ref: VersionRef, *, was_read: bool = False) -> Numbered | None:
         """The newest earlier version, not deleted, that has a number; with `was_read`, and whose signature is known."""
 

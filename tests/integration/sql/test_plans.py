@@ -108,6 +108,7 @@ def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, 
         work.semver.numbers([FRAUD_1])
         work.semver.numbers([VersionRef(fraud, number) for number in range(1, 600)])
         work.semver.find(fraud, SemanticVersion(1, 0, 0))
+        work.semver.highest_patch(fraud, SemanticVersion(1, 0, 0))
         work.semver.before(FRAUD_1)
         work.semver.before(FRAUD_1, was_read=True)
         work.semver.behind(FRAUD_1)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lockgate.adapters.sql.dialects import insert_if_new, is_sqlite
@@ -53,6 +53,11 @@ class SqlSemver:
         here = {"of": self._names.key(model), "x": number.major, "y": number.minor, "z": number.patch}
         version = self._connection.execute(_FIND, here).scalar()
         return None if version is None else VersionRef(model, version)
+
+    def highest_patch(self, model: str, number: SemanticVersion) -> int:
+        here = {"of": self._names.key(model), "x": number.major, "y": number.minor}
+        found = self._connection.execute(_HIGHEST, here).scalar()
+        return -1 if found is None else int(found)
 
     def before(self, ref: VersionRef, *, was_read: bool = False) -> Numbered | None:
         return self._first(_READ_BEFORE if was_read else _BEFORE, ref)
@@ -151,6 +156,9 @@ _FIND = select(semver.c.version).where(
     semver.c.major == bindparam("x"),
     semver.c.minor == bindparam("y"),
     semver.c.patch == bindparam("z"),
+)
+_HIGHEST = select(func.max(semver.c.patch)).where(
+    semver.c.model_id == _OF, NUMBERED, semver.c.major == bindparam("x"), semver.c.minor == bindparam("y")
 )
 _SIGNATURE = select(signatures.c.text).where(signatures.c.digest == bindparam("digest"))
 _THIS = and_(versions.c.model_id == _OF, versions.c.version == _NUMBER)
