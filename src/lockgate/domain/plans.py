@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,11 @@ Parts = Mapping[str, str | None]
 _SHOWN = 12  # letters of a digest that tell two apart
 _DIGEST = "sha256:"
 _LONGEST = 80
+_TAGS = re.compile(r"\btags\b")
+# not followed by a bracket: tags.exists(…) looks at all of them
+_NAMED_TAG = re.compile(
+    r"""\btags(?:\.(?P<plain>\w+)\b(?!\s*\()|\[\s*(?P<mark>["'])(?P<quoted>[^"'\\]*)(?P=mark)\s*\])"""
+)
 # the one changes by itself with time, the others are the move itself
 _TOLD_ELSEWHERE = frozenset({"hours_in_stage", "stage", "target"})
 
@@ -129,19 +135,26 @@ def _checks(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[s
 
 
 def _custom(evidence: Evidence, asked: Sequence[StageRules]) -> Iterator[tuple[str, str | None]]:
-    """What custom rules read: their results follow from it, and from the policy. Of the tags, of which many mean
-    nothing, those that a rule names.
+    """What custom rules read: their results follow from it, and from the policy.
+
+    Of the tags, of which many mean nothing, those that a rule names; all of them where one does more than that.
     """
     expressions = [rule.cel for each in asked for rule in each.custom]
     if not expressions:
         return
-    written = " ".join(expressions)
+    tags = _tags_named(" ".join(expressions))
     for name, value in seen_by(expressions, evidence).plain.items():
         if name in _TOLD_ELSEWHERE:
             continue
         for path, text in _leaves(name, value):
-            if name != "tags" or path.removeprefix("tags.") in written:
+            if name != "tags" or tags is None or path.removeprefix("tags.") in tags:
                 yield f"read {path}", text
+
+
+def _tags_named(written: str) -> frozenset[str] | None:
+    """The tags that rules name, as `tags.team` or `tags["team"]`; None when they look at tags in another way too."""
+    named = [found["plain"] or found["quoted"] for found in _NAMED_TAG.finditer(written)]
+    return frozenset(named) if len(named) == len(_TAGS.findall(written)) else None
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -89,7 +89,10 @@ def _differences(then: Recalled, evidence: Evidence, policy: Policy, now: Verdic
     if (evidence.ref, evidence.target) != (then.ref, then.stage):
         told.append(f"the evidence is of {evidence.ref} to {evidence.target}, the entry of {then.ref} to {then.stage}")
     if not policy.digest == evidence.policy_digest == then.policy_digest:
-        told.append(f"the evidence was judged by the policy {evidence.policy_digest}, not by {then.policy_digest}")
+        told.append(
+            f"the entry names the policy {then.policy_digest}, the evidence {evidence.policy_digest},"
+            f" and it was judged again by {policy.digest}"
+        )
     gates = {gate.name: gate for gate in now.gates}
     for name, gate in gates.items():
         before = then.gates.get(name, None if then.complete else Standing.HOLDS)

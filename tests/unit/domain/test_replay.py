@@ -87,6 +87,18 @@ def test_evidence_of_something_else_is_told(change: dict[str, Any], told: str) -
     assert again.differences == (told,)
 
 
+def test_another_policy_is_told() -> None:
+    verdict = judge(EVIDENCE, RULES, Level.ENFORCE)
+    then = recalled(entry(EVIDENCE, verdict, "version:transitioned"))
+
+    again = judged_again(then, EVIDENCE, policy(RULES, Level.ENFORCE, "sha256:another"))
+
+    assert again.differences == (
+        "the entry names the policy sha256:policy, the evidence sha256:policy,"
+        " and it was judged again by sha256:another",
+    )
+
+
 def test_a_gate_that_is_there_no_more_or_was_not_there_is_told() -> None:
     verdict = judge(EVIDENCE, RULES, Level.ENFORCE)
     then = recalled(entry(EVIDENCE, verdict, "version:transitioned"))

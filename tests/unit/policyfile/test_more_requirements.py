@@ -70,6 +70,14 @@ def test_a_metric_is_compared_with_the_champions(written: str, read: Comparison)
     assert production(f"champion: {{rmse: {written}}}").champion == {"rmse": read}
 
 
+def test_a_model_takes_a_comparison_away_by_the_metrics_name() -> None:
+    more = 'models: {"toy-*": {stages: {Production: {champion: {f1: ~}}}}}\n'
+    asked = "champion: {f1: higher, loss: lower}"
+
+    assert set(production(asked, "toy-1", more=more).champion) == {"loss"}
+    assert set(production(asked, "iris", more=more).champion) == {"f1", "loss"}
+
+
 def test_of_a_share_more_is_better_unless_the_file_says_otherwise() -> None:
     assert production("champion: {f1_score: {}}").champion == {"f1_score": Comparison(HIGHER)}
 
@@ -181,6 +189,7 @@ class TestGroups:
         ("min_f1: {at_least: 0.5, max_age: 30}", "expected a length of time from 1 min to 3660 d"),
         ("champion: [f1]", "found a list, expected a mapping of metrics to how they are compared"),
         ("champion: {rmse: {}}", "found no direction"),
+        ("champion: {'a$b': higher}", "expected the name of a metric"),
         ("champion: {rmse: up}", "found 'up', expected higher or lower."),
         ("champion: {rmse: ~}", "found nothing, expected higher or lower."),
         ("champion: {f1: {tolerance: -1}}", "expected a number from 0 up"),
@@ -232,6 +241,8 @@ class TestGroups:
         ("approval_required: {teams: [{people: [a], approvals: 2}]}", "found 1 people, expected at least 2"),
         ("approval_required: {teams: approver}", "expected a list of teams"),
         ("approval_required: {expires: soon}", "found 'soon'"),
+        ("approval_required: {teams: [{people: bea}]}", "expected a list of names"),
+        ("approval_required: {teams: [" + "{role: admin}, " * 11 + "]}", "found 11 teams, expected at most 10"),
     ],
 )
 def test_a_slip_is_named_on_its_line(requires: str, told: str) -> None:
