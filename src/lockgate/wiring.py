@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lockgate.domain.policy import Policy
     from lockgate.usecases.anchor_ports import Anchor
     from lockgate.usecases.doctor import Database, KeyFile, Removed
+    from lockgate.usecases.mend import Mended
     from lockgate.usecases.ports import Ports
     from lockgate.usecases.webhooks import Post
 
@@ -320,6 +321,18 @@ def recover_key(settings: Settings, reason: str) -> KnownKey:
     node = Node(settings, "keys")
     try:
         return keys.recover(node.ports, node.keys, check_signature, Who(settings.user, via="cli"), reason)
+    finally:
+        node.store.engine.dispose()
+
+
+def mend_tree(settings: Settings, reason: str) -> Mended:
+    """Build what was edited of the record's tree again, on the database itself. Raises Conflict where it cannot be."""
+    from lockgate.domain.identity import Who
+    from lockgate.usecases import mend
+
+    node = Node(settings, "mend")
+    try:
+        return mend.mend(node.ports, node.sequencing, check_signature, Who(settings.user, via="cli"), reason)
     finally:
         node.store.engine.dispose()
 

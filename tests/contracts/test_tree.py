@@ -22,10 +22,11 @@ from lockgate.domain.audit import SYSTEM
 from lockgate.domain.canonical import canonical
 from lockgate.domain.checkpoints import proof_bytes
 from lockgate.domain.errors import BadInput, Conflict, NotFound
+from lockgate.domain.identity import Who
 from lockgate.domain.merkle import goes_on
 from lockgate.domain.verification import Proved, Verification
 from lockgate.testing.artifacts import ArtifactsInMemory
-from lockgate.usecases import export, keys, sequence
+from lockgate.usecases import export, keys, mend, sequence
 from lockgate.usecases.ports import Ports
 from lockgate.usecases.sequence import root_of
 from lockgate.usecases.verify_record import Checked, verify
@@ -488,6 +489,44 @@ def test_no_tree_that_was_edited_is_grown_wrongly_or_signed(signed: Sequenced, e
 
 
 @on_sqlite
+def test_what_follows_from_the_entries_is_built_again_and_nothing_else(signed: Sequenced) -> None:
+    who = Who("ann", via="cli")
+    mendable = ("leaf", "leaf added", "node", "node dropped", "node added")
+    for edit in mendable:
+        sql, values, _ = EDITS[edit]
+        forge(signed, sql, **values)
+    done = mend.mend(signed.ports, signed.sequencing, check, who, "somebody was in the database")
+    assert (done.leaves, done.nodes) == (2, 3)
+    assert signed.verify().count == 0
+    with signed.store.reading() as work:
+        assert [each.plain["detail"] for each in work.record.read(action="record:mended")] == [
+            {"leaves": 2, "nodes": 3}
+        ]
+    assert mend.mend(signed.ports, signed.sequencing, check, who, "again") == mend.Mended(0, 0)
+    assert signed.grow() == 1
+    assert signed.sign() == 12
+    for edit in ("hash", "dropped", "leaf dropped", "checkpoint", "checkpoint moved"):
+        sql, values, _ = EDITS[edit]
+        with contextlib.suppress(Undone), signed.store.changing() as work:
+            work.connection.execute(text(sql).bindparams(*(bindparam(name, value) for name, value in values.items())))
+            with pytest.raises(Conflict, match="cannot be built again"):
+                mend.compare(work.tree, work.tree.size(), keys.ring(work, check).active, check)
+            raise Undone
+    with pytest.raises(BadInput, match="needs a reason"):
+        mend.mend(signed.ports, signed.sequencing, check, who, " ")
+    other = Ports(
+        signed.store,
+        signed.ports.queue,
+        signed.ports.artifacts,
+        signed.clock,
+        SortableIds(),
+        "other",
+        signed.clock.now(),
+    )
+    with pytest.raises(Conflict, match="at this moment"):
+        mend.mend(other, signed.sequencing, check, who, "while the controller runs")
+
+
 def test_a_dropped_entry_does_not_hold_up_those_that_come_after_it(record: Sequenced) -> None:
     record.write("fraud", 3)
     forge(record, "DELETE FROM lockgate_audit WHERE chain = 'model:1' AND number = 2")
@@ -522,7 +561,6 @@ def test_a_machine_whose_key_is_not_on_the_record_does_not_start(record: Sequenc
 @on_sqlite
 def test_a_known_key_vouches_for_another_and_nothing_else_does(record: Sequenced) -> None:
     from lockgate.domain.checkpoints import PublicKey
-    from lockgate.domain.identity import Who
 
     other = KeyInHand()
     with record.store.reading() as work:
@@ -543,7 +581,6 @@ def test_a_known_key_vouches_for_another_and_nothing_else_does(record: Sequenced
 @on_sqlite
 def test_a_retired_key_stops_its_machine_and_the_last_one_stays(record: Sequenced) -> None:
     from lockgate.domain.checkpoints import PublicKey
-    from lockgate.domain.identity import Who
 
     who = Who("ann", via="test")
     with record.store.reading() as work:
@@ -565,7 +602,6 @@ def test_a_retired_key_stops_its_machine_and_the_last_one_stays(record: Sequence
 
 @on_sqlite
 def test_a_lost_key_is_recovered_once_and_visibly(record: Sequenced) -> None:
-    from lockgate.domain.identity import Who
 
     who = Who("ann", via="cli")
     with pytest.raises(Conflict, match="nothing has to be recovered"):

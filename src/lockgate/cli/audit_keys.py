@@ -1,4 +1,4 @@
-"""`lockgate audit key`: the keys that sign checkpoints, and how one takes over from another."""
+"""`lockgate audit key`: the keys that sign checkpoints, and how one takes over; `audit mend` for the tree they sign."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _WHY = click.option("--reason", default="", help="Why, for the record.")
 def add_to(group: click.Group) -> None:
     """Put the commands into the group."""
     group.add_command(key)
+    group.add_command(mend)
 
 
 @click.group(short_help="The keys that sign the record's checkpoints.")
@@ -130,6 +131,28 @@ def recover(reason: str, as_json: bool, **told: Any) -> None:
     else:
         show.line(f"{new.public.id} is on the record, and all other keys are retired. No key vouches for it:")
         show.line(f"give it to whoever checks this record, and say why: {new.public}")
+
+
+@click.command(short_help="Build what was edited of the record's tree again from the entries.")
+@click.option("--reason", required=True, help="What happened, for the record.")
+@options.home_option
+@click.option("--database", metavar="URI", help="The database. [sqlite:///HOME/lockgate.db]")
+@options.as_json
+def mend(reason: str, as_json: bool, **told: Any) -> None:
+    """Build leaves and nodes of the tree that were edited past Lockgate again, with the controller stopped.
+
+    Only where the entries themselves are those that every checkpoint signed: else nothing is changed, and exit 1. It
+    works on the database itself, and is on the record.
+    """
+    from lockgate import wiring
+
+    found = wiring.mend_tree(options.settings(**told), reason)
+    if as_json:
+        outcome.show_json({"leaves": found.leaves, "nodes": found.nodes})
+    elif found.leaves or found.nodes:
+        show.line(f"Built again: {show.counted(found.leaves, 'leaf', 'leaves')}, {show.counted(found.nodes, 'node')}.")
+    else:
+        show.line("The tree is as it was built: nothing to mend.")
 
 
 def _tell(found: RecordKeys, said: str, as_json: bool) -> None:

@@ -43,7 +43,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "policy": ("applied", "proposed", "approved", "rejected"),
     "promotion": ("requested", "joined", "done", "refused", "failed", "cancelled"),
     "prompt": ("registered", "version-registered"),
-    "record": ("pruned", "retention-set"),
+    "record": ("mended", "pruned", "retention-set"),
     "rollback": ("requested", "refused"),
     "rollout": ("started", "failed"),
     "router": ("called",),

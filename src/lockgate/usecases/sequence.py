@@ -87,7 +87,8 @@ def edited(what: str) -> Conflict:
     """The tree is not as it was built."""
     return Conflict(
         f"The record's tree was edited past Lockgate: {what}. Nothing is signed.",
-        hint="lockgate audit verify names what was changed. Put those rows back from a backup; entries wait meanwhile.",
+        hint="See what was changed: lockgate audit verify. What can be built again from the entries is, with the "
+        "controller stopped: lockgate audit mend --reason TEXT",
     )
 
 

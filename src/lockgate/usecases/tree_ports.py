@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -84,6 +84,16 @@ class Growth(Protocol):
 
     def waiting(self, limit: int) -> Sequence[Unplaced]:
         """Committed entries without a position, in the order in which their chains go on."""
+
+    @property
+    def tree(self) -> Tree:
+        """All that is kept of it."""
+
+    def mend(self, leaves: Mapping[int, bytes], nodes: Mapping[Place, bytes], gone: Collection[Place]) -> None:
+        """Write these leaves (by position) and nodes as they should be, and remove nodes that have no business there.
+
+        Leaves behind the end of the tree go too.
+        """
 
     def add(self, leaves: Sequence[tuple[Unplaced, bytes]], nodes: Iterable[tuple[Place, bytes]]) -> None:
         """Give these entries the next positions, with their leaves and the inner nodes that are complete now."""

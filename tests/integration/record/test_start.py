@@ -67,6 +67,13 @@ def test_a_server_alone_needs_no_key_and_one_that_is_given_must_be_known(
     wiring.ensure_key(other, signs=False)
 
 
+def test_a_tree_that_is_as_it_was_built_needs_no_mending(node: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    assert node("prepare") == 0
+    capsys.readouterr()
+    assert node("audit", "mend", "--reason", "to be sure") == 0
+    assert "nothing to mend" in capsys.readouterr().out
+
+
 def test_doctor_says_who_could_read_the_key(node: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = tmp_path / "home" / "keys" / "checkpoint.key"
     assert node("prepare") == 0

@@ -6,19 +6,19 @@ is locked; and so a count of the chains' heads tells for certain whether anythin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lockgate.adapters.sql.dialects import hold_rows_of
 from lockgate.adapters.sql.leases import leased
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import audit, chains
-from lockgate.adapters.sql.tree import nodes_at
+from lockgate.adapters.sql.tree import SqlTree, nodes_at
 from lockgate.adapters.sql.tree_tables import TREE, checkpoints, leaves, nodes, tree
 from lockgate.domain.errors import Conflict
 from lockgate.domain.merkle import Place
@@ -106,6 +106,7 @@ class _Growth:
 
     def __init__(self, connection: Connection, row: Row[Any], *, whole: bool) -> None:
         self._connection = connection
+        self.tree = SqlTree(connection)
         self._fence = row.fence
         self._began = row.size
         self._seen = row.seen
@@ -133,6 +134,16 @@ class _Growth:
             self._connection.execute(insert(nodes).inline(), made)
         self.size += len(placed)
         self._seen = max([self._seen, *(entry.row for entry, _ in new)])
+
+    def mend(self, right: Mapping[int, bytes], inner: Mapping[Place, bytes], gone: Collection[Place]) -> None:
+        for position, leaf in right.items():
+            self._connection.execute(update(leaves).where(leaves.c.position == position).values(hash=leaf))
+        self._connection.execute(delete(leaves).where(leaves.c.position >= self.size))
+        for place in {*gone, *inner}:
+            self._connection.execute(delete(nodes).where(nodes.c.place == place.number))
+        if inner:
+            made = [{"place": place.number, "hash": top} for place, top in inner.items()]
+            self._connection.execute(insert(nodes).inline(), made)
 
     def close(self) -> None:
         """Write how large the tree is now. Whoever lost the lease meanwhile finds another size and undoes all."""
