@@ -58,7 +58,8 @@ def _tell_more(gate: ExplainedGate) -> None:
     """Below the table: why a gate does not hold, and the branches of a group."""
     told = []
     if gate.standing != "holds":
-        told.append(f"  {gate.because}")
+        if not gate.branches:  # a group's reason is that of its branches, which follow
+            told.append(f"  {gate.because}")
         if gate.next:
             told.append(f"  Next: {gate.next}")
     if told or gate.branches:
