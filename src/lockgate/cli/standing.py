@@ -64,6 +64,8 @@ def _tell_overview(found: Overview, processes: dict[str, str], url: str) -> None
     show.line(f"{url}: {show.counted(len(found.models), 'model')}. Policy: {found.level} ({whose}).")
     if processes:
         show.line("Processes: " + ", ".join(f"{role} {state}" for role, state in processes.items()) + ".")
+    for trouble in found.troubles:
+        show.line(f"! {trouble} (lockgate audit anchors)")
     if not found.models:
         show.line("No model is registered yet. With MLflow: log_model(…, registered_model_name='NAME')")
         return

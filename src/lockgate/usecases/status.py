@@ -77,12 +77,16 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Every model, and the policy in force (`builtin` when no file was applied)."""
+    """Every model, and the policy in force (`builtin` when no file was applied).
+
+    `troubles` are of the whole node: places where checkpoints should be written and cannot.
+    """
 
     models: tuple[ModelSummary, ...]
     level: Level
     policy_digest: str
     builtin: bool
+    troubles: tuple[str, ...] = ()
 
 
 def of_model(ports: Ports, model: str) -> ModelStatus:
@@ -104,7 +108,9 @@ def overview(ports: Ports) -> Overview:
         policy, text = work.policies.in_force(), work.policies.text()
         waiting = work.approvals.pending_counts()
         models = tuple(_summary(work, model, waiting) for model in work.catalog.models())
-    return Overview(models, policy.level, policy.digest, text is None)
+        failing = [each for each in work.anchors.all() if each.failures]
+    troubles = tuple(f"Checkpoints cannot be written to {each.place}: {each.error}" for each in failing)
+    return Overview(models, policy.level, policy.digest, text is None, troubles)
 
 
 @dataclass(frozen=True, slots=True)

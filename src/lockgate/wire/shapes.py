@@ -414,12 +414,13 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All models, and the policy in force. `builtin`: no policy file was applied."""
+    """All models, and the policy in force. `builtin`: no policy file was applied; `troubles` are of the whole node."""
 
     models: tuple[ModelSummary, ...]
     level: str
     policy_digest: str
     builtin: bool
+    troubles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.checkpoints import SignedCheckpoint
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.webhooks import body_of
-from lockgate.usecases import anchoring, export, webhooks
+from lockgate.usecases import anchoring, export, status, webhooks
 from lockgate.usecases.anchor_ports import Anchor, Anchored
 from tests.artifacts import s3
 from tests.contracts.webhooks import add_webhook
@@ -114,6 +114,9 @@ def test_a_place_that_fails_is_tried_again_after_growing_pauses_and_is_on_the_re
     assert tries[:6] == [0, 1, 2, 4, 8, 16]
     assert all(later - earlier <= 61 for earlier, later in pairwise(tries))
     assert [entry.why for entry in recorded(here, "anchor:failed")] == ["The disk is full."]
+    assert status.overview(here.ports).troubles == (
+        "Checkpoints cannot be written to file:///somewhere: The disk is full.",
+    )
     place.broken = False
     here.clock.forward(hours=2)
     assert kept_up(here, place) == 1

@@ -246,7 +246,7 @@ def overview(of: statuses.Overview, seen: Sequence[shapes.Endpoint]) -> shapes.O
         )
         for m in of.models
     )
-    return shapes.Overview(models, of.level.value, of.policy_digest, of.builtin)
+    return shapes.Overview(models, of.level.value, of.policy_digest, of.builtin, of.troubles)
 
 
 def recorded(of: Recorded) -> shapes.AuditEntry:
