@@ -12,9 +12,11 @@ import click
 from lockgate.cli import options, outcome, policy_show, show
 from lockgate.domain.errors import BadInput, Conflict
 from lockgate.domain.stages import Stage
-from lockgate.domain.versions import VersionRef
+from lockgate.domain.versions import VersionRef, model_name, version_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lockgate.config import Settings
     from lockgate.domain.policy import Policy
     from lockgate.sdk.client import Lockgate
@@ -89,12 +91,12 @@ def show_(url: str | None, user: str | None, as_json: bool) -> None:
 
 
 @policy.command(short_help="Show what each gate sees of a version, and what asks for it.")
-@click.argument("version", type=options.VERSION, metavar="MODEL@VERSION")
+@click.argument("words", nargs=-1, required=True, metavar="MODEL@VERSION")
 @click.option("--to", type=options.GATED_STAGE, default="production", show_default=True, help="Into which stage.")
 @click.option("--keep-existing", is_flag=True, help="Leave the versions that are in the stage now where they are.")
 @options.asks
 def explain(
-    version: VersionRef, to: Stage, keep_existing: bool, url: str | None, user: str | None, as_json: bool
+    words: Sequence[str], to: Stage, keep_existing: bool, url: str | None, user: str | None, as_json: bool
 ) -> None:
     """Show each gate of a move: what it sees now, what is required, the line of the policy that asks for it.
 
@@ -102,6 +104,7 @@ def explain(
     """
     from lockgate.wire.plain import to_json
 
+    version = _version(words)
     client = options.caller(url, user).client()
     found = client.policies.explain((version.model, version.version), to.value, archive_existing=not keep_existing)
     if as_json:
@@ -209,6 +212,17 @@ def _tell_simulated(file: str, found: list[Rejudged], judged: int, same: int) ->
     policy_show.rejudged(found[:SHOWN])
     if len(found) > SHOWN:
         show.line(f"… and {len(found) - SHOWN} more: all of them with --json.")
+
+
+def _version(words: Sequence[str]) -> VersionRef:
+    """`fraud@7`, or `fraud 7`. Raises BadInput."""
+    match words:
+        case [written]:
+            return VersionRef.parse(written)
+        case [model, number]:
+            return VersionRef(model_name(model), version_number(number))
+        case _:
+            raise BadInput("That is more than a version.", hint="Write it as: lockgate policy explain MODEL@VERSION")
 
 
 def _moment(written: str) -> datetime:

@@ -199,6 +199,8 @@ def test_the_commands_about_policies_say_and_exit_as_the_reference_has_it(run: C
     assert code == 0
     assert "fraud@1 to Production would be refused" in told
     assert "required_tags: stages.Production.requires.required_tags (line 8)" in told
+    assert run("policy", "explain", "fraud", "1") == (code, told)
+    assert run("policy", "explain", "fraud", "1", "2")[0] == 2
     assert run("policy", "explain", "fraud@9")[0] == 1
     assert run("policy", "explain", "fraud@1", "--to", "archived")[0] == 2
 
