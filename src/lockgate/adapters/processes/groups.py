@@ -18,7 +18,7 @@ from lockgate.adapters.processes.group import Group, Member
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
 from lockgate.adapters.processes.spawn import start, tell
-from lockgate.config import is_loopback
+from lockgate.config import is_loopback, reached_at
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
@@ -50,7 +50,7 @@ class ProcessGroups:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = run
-        self._hosts = (*LOOPBACK_HOSTS, *hosts)
+        self._hosts = (*LOOPBACK_HOSTS, *map(_in_a_header, hosts))
         self._origins = tuple(origins)
         self._clock = clock
         self._listeners: dict[str, tuple[socket.socket, str]] = {}
@@ -240,7 +240,7 @@ class ProcessGroups:
             port=listener.getsockname()[1],
             listener_fd=listener.fileno(),
             timeout_seconds=order.timeout_seconds,
-            hosts=(*self._hosts, host),
+            hosts=(*self._hosts, _in_a_header(reached_at(host))),
             origins=self._origins,
             tokens=self._tokens.get(order.endpoint, ()),
             closed=not is_loopback(host),
@@ -329,6 +329,12 @@ class ProcessGroups:
         os.ftruncate(held, 0)
         os.write(held, str(os.getpid()).encode())
         self._lock = held
+
+
+def _in_a_header(host: str) -> str:
+    """How a Host header names it, without the port."""
+    bare = host.strip("[]")
+    return f"[{bare}]" if ":" in bare else bare
 
 
 def _each(done: Iterable[bool]) -> bool:
