@@ -99,7 +99,7 @@ def test_an_alias_of_ones_own_is_free_and_on_the_record(people, running, model):
     ann.set_registered_model_alias(model, "mine", "2")
     ann.delete_registered_model_alias(model, "mine")
     moves = [(entry["before"], entry["after"]) for entry in _record(running, model=model) if "alias" in entry["action"]]
-    assert moves == [("2", ""), ("1", "2"), ("", "1")]
+    assert moves == [("2", None), ("1", "2"), (None, "1")]
 
 
 @pytest.mark.parametrize("key", ["staging_timestamp", "model_version", "mlflow.prompt.is_prompt"])
