@@ -20,6 +20,8 @@ from lockgate.wire.requests import PREFIX
 
 LONGEST_TOLD = 200
 _READS = frozenset({Act.READ})
+# whoever may read may read of every model; the others belong to no single one
+_NOT_BY_MODEL = WHOLE | {Act.READ, Act.READ_RECORD}
 # with a password that was given out once
 _BEFORE = frozenset({f"{PREFIX}/whoami", f"{PREFIX}/password"})
 _NOWHERE: frozenset[Act] = frozenset()
@@ -72,9 +74,9 @@ def lacking(model: str) -> Forbidden | None:
     known = asking.known
     if known is None or not asking.acts:
         return None
-    if any(allowed(known.grants, act, model, known.kind) for act in asking.acts - WHOLE):
+    if not asking.acts.isdisjoint(_NOT_BY_MODEL & known.may):
         return None
-    if not asking.acts.isdisjoint(WHOLE & known.may):
+    if any(allowed(known.grants, act, model, known.kind) for act in asking.acts - _NOT_BY_MODEL):
         return None
     return Forbidden(missing(known.grants, _first(asking.acts), model, known.kind))
 

@@ -170,6 +170,11 @@ def test_what_a_route_does_to_a_model_is_judged_by_the_model(door):
     assert "on the model churn" in elsewhere.message
 
 
+def test_reading_is_not_divided_by_model(door):
+    door.ask("carl", "POST", f"{PREFIX}/plan")
+    assert door.lacks == [None, None]
+
+
 def test_before_a_given_password_is_replaced_there_is_nothing_but_replacing_it(door):
     assert door.ask("newt", "POST", f"{PREFIX}/password").status == 200
     assert door.ask("newt", path=f"{PREFIX}/whoami").status == 200
