@@ -11,6 +11,7 @@ from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.stages import Stage
 from lockgate.usecases import adopt, history, registry
 from lockgate.usecases.history import AsOf, InStage, ModelThen
+from tests.databases.backends import on_sqlite
 from tests.integration.usecases.world import ANA, PRODUCTION, STAGING, M, World
 
 Make = Callable[[str], World]
@@ -90,6 +91,7 @@ def test_each_day_is_told_with_who_agreed_and_why(world: Make) -> None:
     assert one(then(here, back_again)).behind.promotion.kind == "rollback"  # type: ignore[union-attr]
 
 
+@on_sqlite
 def test_an_answer_that_came_after_the_move_is_not_told_as_if_it_had_come_before(world: Make) -> None:
     here = begun(world, UNSERVED)
     first = here.register()
@@ -113,6 +115,7 @@ def test_who_was_the_primary_of_several_is_told_by_the_record(world: Make) -> No
     assert [(each.version, each.primary) for each in only(then(here, at)).stages] == [(1, False), (2, True)]
 
 
+@on_sqlite
 def test_what_served_though_its_version_had_left_the_stage_is_told_as_vacant_until_it_was_retired(world: Make) -> None:
     from lockgate.usecases import retire
 
@@ -160,6 +163,7 @@ def test_a_model_that_was_deleted_is_still_in_the_past(world: Make) -> None:
     assert then(here, after).models == ()
 
 
+@on_sqlite
 def test_what_was_there_before_lockgate_is_said_to_be_unknown(world: Make) -> None:
     here = world("")
     here.clock.forward(days=1)
@@ -171,6 +175,7 @@ def test_what_was_there_before_lockgate_is_said_to_be_unknown(world: Make) -> No
     assert "before Lockgate" in told.unknown
 
 
+@on_sqlite
 def test_a_time_before_the_record_or_in_the_future_is_told_so(world: Make) -> None:
     here = begun(world, UNSERVED)
     here.done(here.register(), STAGING)
