@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -48,7 +49,7 @@ def main() -> int:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockgate-bench-")))
                 progress = stack.enter_context(_progress(console))
                 task = progress.add_task(f"{database}: transitions", total=told.rounds + 2)
-                tick = lambda: progress.advance(task)  # noqa: E731, B023 - it is used within this turn of the loop
+                tick = partial(progress.advance, task)
                 costs.append(transitions.measure(database, server, folder, told.rounds, tick))
                 progress.update(task, description=f"{database}: {AT_ONCE} promotions at once")
                 crowds.append(promotions.measure(database, server, folder))

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from benchmarks.registry import seed
-from benchmarks.registry.cells import SQLITE
 
 if TYPE_CHECKING:
     from lockgate.domain.evidence import Evidence
@@ -142,13 +142,8 @@ def _record_of(engine: Any, *, written: bool) -> Iterator[None]:
     def not_kept(kept: SqlKeptEvidence, of: Evidence, at: datetime) -> str:
         return "" if kept._connection.engine is engine else keep(kept, of, at)
 
-    SqlRecord.flush = dropped  # type: ignore[method-assign]
-    SqlKeptEvidence.keep = not_kept  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(SqlRecord, "flush", dropped), mock.patch.object(SqlKeptEvidence, "keep", not_kept):
         yield
-    finally:
-        SqlRecord.flush = flush  # type: ignore[method-assign]
-        SqlKeptEvidence.keep = keep  # type: ignore[method-assign]
 
 
 def _database(server: str | None, folder: Path, name: str) -> str:
@@ -199,8 +194,5 @@ def _rows(name: str, run: str, place: str) -> Iterator[tuple[str, dict[str, Any]
         "version": 1, "creation_time": 1, "last_updated_time": 1, "current_stage": "None", "source": place,
         "storage_location": place, "run_id": run, "status": "READY",
     }  # fmt: skip
-    for key, value in (("team", "risk"), ("validation_status", "passed")):
-        yield "model_version_tags", named | {"version": 1, "key": key, "value": value}
-
-
-__all__ = ["OFF", "ON", "SQLITE", "Cost", "measure"]
+    for tag, said in (("team", "risk"), ("validation_status", "passed")):
+        yield "model_version_tags", named | {"version": 1, "key": tag, "value": said}
