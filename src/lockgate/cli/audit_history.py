@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockgate.wire import history as wire
-    from lockgate.wire import shapes
 
 
 def add_to(audit: click.Group) -> None:
@@ -57,7 +56,7 @@ def _rows(model: wire.ModelThen) -> Iterator[tuple[object, ...]]:
     for each in model.stages:
         behind = each.behind
         where = served.get(each.version)
-        agreed = ", ".join(str(d.who) for d in _agreed(behind)) if behind else "unknown"
+        agreed = ", ".join(str(d.who) for d in behind.agreed) if behind else "unknown"
         asked = behind.promotion.asked_by if behind else "unknown"
         yield model.model, each.version, _stage(each), show.when(each.since), where, asked, agreed or "nobody"
     inside = {each.version for each in model.stages}
@@ -70,12 +69,6 @@ def _rows(model: wire.ModelThen) -> Iterator[tuple[object, ...]]:
 
 def _stage(of: wire.InStage) -> str:
     return of.stage if of.primary is not False else f"{of.stage} (not the primary)"
-
-
-def _agreed(behind: wire.Behind) -> list[shapes.Decision]:
-    """The yeses to the very plan that was carried out."""
-    request, plan = behind.request, behind.promotion.plan_digest
-    return [d for d in request.decisions if d.approved and d.plan_digest == plan] if request is not None else []
 
 
 def _why(model: wire.ModelThen) -> Iterator[str]:
@@ -119,6 +112,7 @@ def _judged(behind: wire.Behind) -> Iterator[str]:
     yield f"{asked}: {request.reason}" if request.reason else asked
     for decision in request.decisions:
         said = "approved" if decision.approved else "rejected"
+        said = f"{said}, and took it back," if decision.withdrawn_at is not None else said
         of_another = "" if decision.plan_digest == of.plan_digest else " (another plan than the one carried out)"
         comment = f": {decision.comment}" if decision.comment else ""
         yield f"  {decision.who} {said} at {show.when(decision.at)}{of_another}{comment}"

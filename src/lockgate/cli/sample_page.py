@@ -67,15 +67,9 @@ def again(sample: wire.Sample) -> str:
 
 def _line(of: wire.Sampled) -> tuple[object, ...]:
     told = of.behind.promotion
-    agreed = ", ".join(str(decision.who) for decision in agreeing(of.behind))
+    agreed = ", ".join(str(decision.who) for decision in of.behind.agreed)
     outcome = told.state
     return page.link(told.id, told.id), told.ref, told.stage, outcome, told.asked_by, agreed, told.closed_at
-
-
-def agreeing(behind: wire.Behind) -> list[shapes.Decision]:
-    """The yeses to the very plan that was judged."""
-    request, plan = behind.request, behind.promotion.plan_digest
-    return [d for d in request.decisions if d.approved and d.plan_digest == plan] if request is not None else []
 
 
 def _promotion(of: wire.Sampled) -> Iterator[Html]:
@@ -119,6 +113,7 @@ def _consent(of: wire.Sampled) -> Iterator[Html]:
         rows.append((request.asked_at, "asked", request.asked_by, request.reason, _plan(request.plan_digest, of)))
         for decision in request.decisions:
             said = "approved" if decision.approved else "rejected"
+            said = f"{said}, taken back" if decision.withdrawn_at is not None else said
             rows.append((decision.at, said, decision.who, decision.comment, _plan(decision.plan_digest, of)))
     yield page.table(("at (UTC)", "answer", "who", "why", "plan"), rows, none="Nobody was asked to approve it.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lockgate.domain.access import Act
-from lockgate.domain.approvals import ApprovalRequest
+from lockgate.domain.approvals import ApprovalRequest, Decision
 from lockgate.domain.audit import Entry
 from lockgate.domain.errors import BadInput, NotFound
 from lockgate.domain.identity import Who
@@ -129,9 +129,16 @@ def _request(requests: Sequence[ApprovalRequest], promotion: Promotion, until: d
     """The request that the move went by: the last one before it, with the answers that had been given."""
     for request in requests:
         if request.stage is promotion.stage and request.asked_at <= until:
-            given = tuple(each for each in request.decisions if each.at <= until)
+            given = tuple(_then(each, until) for each in request.decisions if each.at <= until)
             return replace(request, decisions=given)
     return None
+
+
+def _then(decision: Decision, at: datetime) -> Decision:
+    """The answer as it stood: what was taken back later, or ended by a rollback, counted then."""
+    if decision.withdrawn_at is None or decision.withdrawn_at <= at:
+        return decision
+    return replace(decision, withdrawn_at=None, withdrawn_because="")
 
 
 def _beginning(work: Work, at: datetime) -> tuple[datetime, bool]:

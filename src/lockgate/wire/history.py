@@ -31,6 +31,13 @@ class Behind:
     request: shapes.ApprovalRequest | None = None
     policy: KeptPolicy | None = None
 
+    @property
+    def agreed(self) -> tuple[shapes.Decision, ...]:
+        """The yeses that stood, to the very plan that was carried out."""
+        given = self.request.decisions if self.request is not None else ()
+        plan = self.promotion.plan_digest
+        return tuple(d for d in given if d.approved and d.withdrawn_at is None and d.plan_digest == plan)
+
 
 @dataclass(frozen=True, slots=True)
 class InStage:

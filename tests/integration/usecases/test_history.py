@@ -101,6 +101,21 @@ def test_an_answer_that_came_after_the_move_is_not_told_as_if_it_had_come_before
     assert one(then(here, at)).behind.request is None  # type: ignore[union-attr]
 
 
+@on_sqlite
+def test_a_yes_that_was_taken_back_later_counted_on_its_day(world: Make) -> None:
+    here = begun(world, APPROVED)
+    first, second = here.register(), here.register()
+    for ref in (first, second):
+        here.approved(ref)
+        here.done(ref, PRODUCTION)
+    at = passes(here)
+    here.roll_back()
+    told = one(then(here, at)).behind
+    assert told is not None
+    assert told.request is not None
+    assert [(each.who.name, each.withdrawn_at) for each in told.request.decisions] == [("ben", None)]
+
+
 def test_who_was_the_primary_of_several_is_told_by_the_record(world: Make) -> None:
     here = begun(world, UNSERVED)
     first, second = here.register(), here.register()
