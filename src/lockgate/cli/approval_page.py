@@ -105,10 +105,18 @@ def _beside(found: ApprovalView) -> None:
         changed = found.signature
         told = "not known yet" if changed is None else "; ".join(changed) or "the same"
         show.line(f"Signature: {told}")
-        show.line(f"Libraries: {'; '.join(change.told for change in found.libraries) or 'no difference is known'}")
+        show.line(f"Libraries: {_libraries(found, champion)}")
     _tests(found.candidate, champion)
     tags = ", ".join(f"{key}={value}" for key, value in sorted(found.candidate.tags.items()))
     show.line(f"Tags: {tags or 'none'}")
+
+
+def _libraries(found: ApprovalView, champion: Side) -> str:
+    looked_at = [
+        side.validation is not None and bool(side.validation.libraries) for side in (found.candidate, champion)
+    ]
+    same = "the same" if all(looked_at) else "not known yet: one of the two was not validated"
+    return "; ".join(change.told for change in found.libraries) or same
 
 
 def _metric_row(each: MetricBeside) -> Sequence[str]:

@@ -37,6 +37,7 @@ stages:
     alias: production
     requires:
       min_accuracy: 0.90
+      required_tags: [team]
       previous_stage: Staging
       staging_duration_hours: 5s
       validation_tests: [load_test, integration_test]

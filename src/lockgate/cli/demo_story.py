@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import click
@@ -11,6 +12,7 @@ from lockgate.cli.demo_load import Flowers, Load, Tally, ask
 from lockgate.cli.demo_stage import MODEL, Scene, StoryFailed, running, scene
 
 LOAD_BEFORE, LOAD_AFTER = 2.0, 2.0
+ENTRY = re.compile(r"model:\d+#\d+")
 
 
 def tell(*, keep: bool) -> bool:
@@ -80,16 +82,29 @@ def _replaced_under_load(place: Scene, first: Flowers) -> Flowers:
     place.python("tag", MODEL, "2", "team=flowers", "validation_status=passed")
     place.lockgate(f"promote {MODEL}@2 --to staging --reason 'a forest' --wait 2m")
     place.lockgate(f"request {MODEL}@2 --reason 'a forest knows more'")
-    place.lockgate(f"approve {MODEL}@2 --comment 'agreed'", user="ben")
+    _approved_as_planned(place)
     second = _own(place, 2)
     place.step("It takes over Production, blue-green, while clients ask without pause")
     with Load(place.production, {"1": first, "2": second}) as load:
         time.sleep(LOAD_BEFORE)
-        place.lockgate(f"promote {MODEL}@2 --to production --reason 'a forest' --wait 2m")
+        place.lockgate("promote --plan plan.json --reason 'a forest' --wait 2m")
         time.sleep(LOAD_AFTER)
     _check_load(place, load.tally)
     _equal(place, place.production, second, 2)
     return second
+
+
+def _approved_as_planned(place: Scene) -> None:
+    place.step("An approval signs a plan; once a part of it is another it is stale, and says which")
+    place.lockgate(f"plan {MODEL}@2 --output plan.json", expect=8)
+    place.lockgate(f"approvals show {MODEL}@2", user="ben")
+    place.lockgate("approve --plan plan.json --comment 'agreed'", user="ben")
+    place.python("tag", MODEL, "2", "team=garden")
+    said = place.lockgate("promote --plan plan.json", expect=1)
+    if "tag team changed from flowers to garden" not in said:
+        raise StoryFailed("The refusal was to say that the tag team changed.")
+    place.lockgate(f"plan {MODEL}@2 --output plan.json", expect=8)
+    place.lockgate("approve --plan plan.json --comment 'agreed, to the new team too'", user="ben")
 
 
 def _back(place: Scene, first: Flowers, second: Flowers) -> None:
@@ -107,6 +122,11 @@ def _audited(place: Scene) -> None:
     place.step("Everything is on the record, and the record proves that nobody edited it")
     place.lockgate(f"audit list --model {MODEL} --limit 8")
     place.lockgate("audit verify")
+    place.step("A verdict of the record is judged again, on the evidence and by the policy of its day")
+    moves = ENTRY.findall(place.lockgate(f"audit list --model {MODEL} --action version:transitioned --limit 2"))
+    if len(moves) != 2:
+        raise StoryFailed("The record was to name the entries of the last two moves.")
+    place.lockgate(f"audit replay {moves[-1]}")
     _verified_offline(place)
 
 
