@@ -297,7 +297,7 @@ def _webhook(webhook: Webhook | None) -> dict[str, Plain] | None:
         return None
     return {
         "name": webhook.name,
-        "url": address(webhook.url),
+        "url": address(webhook.url, hooks=True),
         "status": "ACTIVE" if webhook.active else "DISABLED",
         "events": list(webhook.events),
         "description": short(webhook.description),

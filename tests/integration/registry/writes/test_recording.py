@@ -20,7 +20,7 @@ from tests.integration.usecases.recorded import faults, watching
 
 ANN = Who("ann", False, "mlflow", address="192.0.2.1", request="req-1")
 ROOT = replace(ANN, name="root", verified=True)
-SECRETS = ("the-secret-of-a-hook", "another-secret", "a-token-in-the-query", "hunter2")
+SECRETS = ("the-secret-of-a-hook", "another-secret", "a-token-in-the-query", "hunter2", "XXXXXXXXXXXXXXXXXXXXXXXX")
 
 
 def test_every_change_is_on_the_record_with_all_its_fields_and_without_secrets(
@@ -45,7 +45,7 @@ def test_every_change_is_on_the_record_with_all_its_fields_and_without_secrets(
         checks.report(ports, checks.Report(VersionRef("big", number), "security", passed=True), ANN)
 
         event = WebhookEvent(WebhookEntity.REGISTERED_MODEL, WebhookAction.CREATED)
-        url = f"https://me:{SECRETS[3]}@localhost/hook?token={SECRETS[2]}"
+        url = f"https://me:{SECRETS[3]}@localhost/hook/{SECRETS[4]}/x?token={SECRETS[2]}"
         hook = store.create_webhook("hook", url, [event], secret=SECRETS[0])
         store.update_webhook(hook.webhook_id, status=WebhookStatus.DISABLED, secret=SECRETS[1])
         webhooks.subscribe(ports, hook.webhook_id, ["promotion:*"], ANN)
