@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import re
 from collections import deque
+from collections.abc import Awaitable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -207,10 +208,11 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 def _with_request_id(send: Send, named: str) -> Send:
     line = (b"x-request-id", named.encode())
 
-    async def tagged(message: Message) -> None:
+    # no coroutine of its own: every message of every answer passes here
+    def tagged(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], line]
-        await send(message)
+        return send(message)
 
     return tagged
 
