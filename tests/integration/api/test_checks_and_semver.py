@@ -9,7 +9,10 @@ import pytest
 from lockgate.adapters.sql.semver_queue import SqlNumbering
 from lockgate.controller.numbering import Numberer
 from lockgate.sdk.errors import BadRequest, Conflict, NotFound
+from tests.databases.backends import on_sqlite
 from tests.integration.api.conftest import Machine
+
+pytestmark = on_sqlite  # what is SQL of it is in tests/contracts, on both databases
 
 
 def logged(machine: Machine, version: int, *inputs: str) -> None:

@@ -11,8 +11,10 @@ from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound, Unre
 from lockgate.domain.identity import PERSON, SERVICE, Who
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import checks
+from tests.databases.backends import on_sqlite
 from tests.integration.usecases.world import ANA, PRODUCTION, M, World
 
+pytestmark = on_sqlite  # what is SQL of it is in tests/contracts, on both databases
 Worlds = Callable[[str], World]
 CHANGED = ("MLmodel", b"changed")
 

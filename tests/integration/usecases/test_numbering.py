@@ -16,6 +16,7 @@ from lockgate.domain.semver import SemanticVersion
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import semver
 from lockgate.usecases.gather import inspect_artifacts
+from tests.databases.backends import on_sqlite
 from tests.integration.usecases.world import BEN, STAGING, M, World
 
 AGE = {"name": "age", "type": "long", "required": True}
@@ -86,6 +87,7 @@ def test_versions_are_numbered_in_their_order_by_what_changed(here: Numbered) ->
         here.number()
 
 
+@on_sqlite
 def test_versions_without_signatures_are_patches_of_each_other(here: Numbered) -> None:
     here.logged()
     second = here.logged()
@@ -95,6 +97,7 @@ def test_versions_without_signatures_are_patches_of_each_other(here: Numbered) -
     assert here.because(second) == "patch: no signature, and neither has fraud@1"
 
 
+@on_sqlite
 def test_an_unreadable_version_stays_open_holds_up_nobody_and_is_tried_again(here: Numbered) -> None:
     lost, good = here.logged(AGE, readable=False), here.logged(AGE)
     here.number()
@@ -110,6 +113,7 @@ def test_an_unreadable_version_stays_open_holds_up_nobody_and_is_tried_again(her
     assert here.numbers() == {1: "0.9.0", 2: "1.0.0"}
 
 
+@on_sqlite
 def test_after_some_tries_an_unreadable_version_waits_until_it_is_pinned(here: Numbered) -> None:
     ref = here.logged(AGE, readable=False)
     for _ in range(10):
@@ -124,6 +128,7 @@ def test_after_some_tries_an_unreadable_version_waits_until_it_is_pinned(here: N
     assert here.numbers() == {1: "1.0.0"}
 
 
+@on_sqlite
 def test_files_that_change_before_they_are_pinned_are_compared_anew_and_after_it_never(here: Numbered) -> None:
     here.logged(AGE)
     ref = here.logged(AGE)
@@ -142,6 +147,7 @@ def test_files_that_change_before_they_are_pinned_are_compared_anew_and_after_it
     assert here.numbers() == {1: "1.0.0", 2: "2.0.0"}
 
 
+@on_sqlite
 def test_a_number_set_by_hand_stays_and_what_follows_goes_on_from_it(here: Numbered) -> None:
     first, second = here.logged(AGE), here.logged(AGE)
     here.number()
@@ -160,6 +166,7 @@ def test_a_number_set_by_hand_stays_and_what_follows_goes_on_from_it(here: Numbe
     assert here.give(first, "1.9.9") == "1.9.9"
 
 
+@on_sqlite
 def test_a_number_set_before_the_file_was_read_says_nothing_of_what_changed(here: Numbered) -> None:
     here.give(here.logged(AGE, readable=False), "3.1.4")
     here.logged(AGE)
@@ -169,6 +176,7 @@ def test_a_number_set_before_the_file_was_read_says_nothing_of_what_changed(here
     assert here.because(VersionRef(M, 2)) == "major: the signature of fraud@1 is not known"
 
 
+@on_sqlite
 def test_a_number_that_does_not_fit_is_refused_and_changes_nothing(here: Numbered) -> None:
     first, second, third = (here.logged(AGE) for _ in range(3))
     here.number()
@@ -188,6 +196,7 @@ def test_a_number_that_does_not_fit_is_refused_and_changes_nothing(here: Numbere
     assert here.numbers() == {1: "1.0.0", 2: "1.0.1", 3: "1.0.2"}
 
 
+@on_sqlite
 def test_a_number_is_given_once_also_when_its_version_was_deleted(here: Numbered) -> None:
     here.logged(AGE)
     gone = here.logged(AGE)
@@ -205,6 +214,7 @@ def test_a_number_is_given_once_also_when_its_version_was_deleted(here: Numbered
         semver.version_of(here.ports, M, SemanticVersion.parse("1.0.1"))
 
 
+@on_sqlite
 def test_versions_from_before_lockgate_keep_the_tag_they_brought_where_it_is_a_number_that_fits(here: Numbered) -> None:
     for number, tag in enumerate(("2.1.0", "2.0.0", "blue", None), 1):
         tags = {} if tag is None else {"model_version": tag}
@@ -223,6 +233,7 @@ def test_versions_from_before_lockgate_keep_the_tag_they_brought_where_it_is_a_n
     }
 
 
+@on_sqlite
 def test_nothing_of_mlflows_changes_by_itself_on_versions_from_before_and_a_move_brings_the_tag(here: Numbered) -> None:
     tags = ("2.1.0", "blue", None)
     for number, tag in enumerate(tags, 1):
@@ -239,6 +250,7 @@ def test_nothing_of_mlflows_changes_by_itself_on_versions_from_before_and_a_move
     assert moved == ("2.1.0", "blue", "2.1.2")
 
 
+@on_sqlite
 def test_what_changed_between_any_two_versions_can_be_asked(here: Numbered) -> None:
     first, _second, third = here.logged(AGE), here.logged(AGE), here.logged(AGE, NOTE)
     unseen = semver.of_version(here.ports, first)
