@@ -91,6 +91,7 @@ def run(
 def typing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str]]]:
+    monkeypatch.setenv("COLUMNS", "160")
     open_still, make = ExitStack(), Caller.client
     # the end of a process closes its connections; here nothing ends
     monkeypatch.setattr(Caller, "client", lambda caller: open_still.enter_context(make(caller)))
@@ -294,6 +295,8 @@ def test_a_forgotten_administrator_is_let_in_again_on_the_servers_machine(
     assert json.loads(told)["name"] == "ada"
     assert run("users", "recover", "nobody", "--reason", "x", *where)[0] == 1
     assert run("users", "recover", "ada", *where)[0] == 2
+    # the others count on there being one administrator
+    assert run("users", "revoke", "ada", "admin")[0] == 0
     missing = f"sqlite:///{tmp_path}/missing.db"
     assert run("users", "recover", "ada", "--reason", "x", "--database", missing, "--home", str(tmp_path))[0] == 1
     assert not (tmp_path / "missing.db").exists()

@@ -38,7 +38,8 @@ GATES = (
 FOUND = Explanation("fraud", 7, "Production", "holds", "fails", "enforce", "sha256:abcdef0123456789", False, GATES)
 
 
-def test_a_gate_is_explained_by_what_it_saw_its_line_its_level_and_how_it_is_known(capsys):
+def test_a_gate_is_explained_by_what_it_saw_its_line_its_level_and_how_it_is_known(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "130")
     policy_show.explanation(FOUND)
     shown = capsys.readouterr().out
 
