@@ -138,6 +138,7 @@ def everything_agrees(node: Node, model: str, version: int) -> None:
     assert asked(node, lambda client: client.verify_audit()).holds
 
 
+@pytest.mark.both_databases(long=True)
 @pytest.mark.parametrize("role", ["server", "controller", "agent"])
 def test_a_process_killed_while_green_warms_up_comes_back_and_the_promotion_ends_well(home: Node, role: str) -> None:
     port, green = blue(home), next_version(home, "killed", LOADS_FOR)

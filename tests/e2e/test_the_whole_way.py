@@ -121,6 +121,7 @@ def test_a_refusal_tells_every_reason_at_once_moves_nothing_and_is_on_the_record
     assert "required_tags" in refusals[0].why
 
 
+@pytest.mark.both_databases(long=True)
 def test_from_log_model_to_rollback_without_one_failed_request(enforcing: Node, ana: Person, ben: Person) -> None:
     first = models.log_iris(enforcing.url, "iris", tags=TEAM)
     body = models.body()
