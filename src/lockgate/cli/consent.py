@@ -34,7 +34,7 @@ def request(version: VersionRef, reason: str, to: Stage, url: str | None, user: 
     _tell(asked, as_json, f"Asked for approval of {version} for {to.value}, as {asked.asked_by} ({asked.id}).")
     if not as_json:
         show.line(f"Somebody else looks at it with: lockgate approvals show {asked.id}")
-        show.line(f"and answers with: lockgate approve {version} --comment '…' --as NAME")
+        show.line(f"and answers with: lockgate approve {version} --comment '…'{show.another(asked.asked_by)}")
 
 
 @click.group(cls=Defaulting, default="list", short_help="List the requests that nobody has answered, or look at one.")

@@ -130,7 +130,7 @@ def _protections(found: Database) -> str:
     drift = "nothing" if not found.drift else show.counted(len(found.drift), "thing")
     return (
         f"writes past Lockgate are found, not prevented ({drift} found now); edits of the record break its chain "
-        "(lockgate audit verify); callers' names are claims, not proved"
+        "(lockgate audit verify); callers' names are claims until there are users (lockgate users add)"
     )
 
 

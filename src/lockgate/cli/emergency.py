@@ -52,7 +52,7 @@ def ask(
         return
     show.line(f"Asked to break the glass for {asked.ref} to {asked.stage}, as {asked.asked_by} ({asked.id}).")
     show.line(f"Until {show.when(asked.expires_at)} UTC a second person does it with:")
-    show.line(f"  lockgate break-glass --confirm {asked.id} --as NAME")
+    show.line(f"  lockgate break-glass --confirm {asked.id}{show.another(asked.asked_by)}")
 
 
 @break_glass.command(short_help="Write down what a look at it afterwards gave.")

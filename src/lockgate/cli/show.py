@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from lockgate.wire.shapes import Who
 
 PIPE_WIDTH = 110
 _STYLES = {"holds": "green", "waits": "yellow", "fails": "red", "passed": "green", "failed": "red", "error": "red"}
@@ -39,6 +42,11 @@ def console(*, err: bool = False) -> Console:
 def line(text: str, *, err: bool = False) -> None:
     """One sentence, never wrapped or cut: a command in it can be copied."""
     console(err=err).print(Text(text), soft_wrap=True)
+
+
+def another(who: Who) -> str:
+    """What somebody else adds to a command to say who they are; nothing where everybody logs in, as `who` did."""
+    return "" if who.verified else " --as NAME"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
