@@ -19,7 +19,7 @@ from tests.e2e.conftest import Node, until
 from tests.e2e.load import Load, ask
 from tests.e2e.models import Logged
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.both_databases(long=True)]
 TEAM = {"team": "risk"}
 
 
@@ -121,7 +121,6 @@ def test_a_refusal_tells_every_reason_at_once_moves_nothing_and_is_on_the_record
     assert "required_tags" in refusals[0].why
 
 
-@pytest.mark.both_databases(long=True)
 def test_from_log_model_to_rollback_without_one_failed_request(enforcing: Node, ana: Person, ben: Person) -> None:
     first = models.log_iris(enforcing.url, "iris", tags=TEAM)
     body = models.body()
@@ -193,7 +192,6 @@ def what_is_moved(node: Node, model: str) -> Any:
     return versions, [(e.environment, e.release, e.generation, e.state, e.candidate) for e in found.endpoints]
 
 
-@pytest.mark.both_databases(long=True)
 def test_the_sdk_does_the_same_acts_and_raises_what_they_end_as(enforcing: Node) -> None:
     bad = models.log_iris(enforcing.url, "by sdk", accuracy=0.5)
     good = models.log_iris(enforcing.url, "by sdk", shift=100, tags=TEAM)
@@ -263,7 +261,6 @@ def test_the_client_of_mlflow_hears_why_in_words_it_can_raise(enforcing: Node) -
         assert mlflow.get_model_version("by mlflow", str(bad.version)).tags["model_version"] == "1.0.0"
 
 
-@pytest.mark.both_databases(long=True)
 def test_a_system_outside_reports_what_it_found(enforcing: Node, ana: Person) -> None:
     logged = models.log_constant(enforcing.url, "by ci")
     page = ("--url", "https://ci.example.com/runs/1")

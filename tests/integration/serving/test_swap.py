@@ -19,7 +19,7 @@ from tests.integration.serving.models import COLUMNS, Models, release
 pytestmark = pytest.mark.timeout(400)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_swap_under_load_fails_nobody_and_ends_the_old_version(
     workers: int, machine: Machine, models: Models, rounds: Callable[[int, int], int]
 ) -> None:
