@@ -9,7 +9,6 @@ from datetime import timedelta
 import structlog
 
 from lockgate.controller.troubles import Troubles
-from lockgate.domain.errors import LockgateError
 from lockgate.usecases import anchoring
 from lockgate.usecases.anchor_ports import Anchor
 from lockgate.usecases.ports import Ports
@@ -35,12 +34,6 @@ class Anchoring:
 
     def look(self) -> None:
         """Look once. Nothing that goes wrong is raised: it is logged, and the next look comes."""
-        try:
+        with self._troubles.outlived("anchoring"):
             if written := anchoring.keep_up(self._ports, self._places, self._every):
                 log.info("anchored", places=written)
-            self._troubles.over("anchoring")
-        except LockgateError as error:
-            self._troubles.met("anchoring", error)
-        except Exception:
-            # a bug must be loud and must not end the looking
-            log.exception("bug")

@@ -10,7 +10,6 @@ import structlog
 
 from lockgate.controller.troubles import Troubles
 from lockgate.domain.checkpoints import Check, Signer
-from lockgate.domain.errors import LockgateError
 from lockgate.usecases import sequence
 from lockgate.usecases.ports import Ports
 from lockgate.usecases.tree_ports import Sequencing
@@ -79,11 +78,5 @@ class Sequencer:
             log.debug("checkpoint", size=made.size)
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        try:
+        with self._troubles.outlived("sequencing"):
             step()
-            self._troubles.over("sequencing")
-        except LockgateError as error:
-            self._troubles.met("sequencing", error)
-        except Exception:
-            # a bug must be loud and must not end the loop
-            log.exception("bug")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 
 from lockgate.domain.errors import LockgateError
@@ -26,3 +29,15 @@ class Troubles:
         """The step was taken."""
         if self._told.pop(step, None) is not None:
             log.info("trouble is over", step=step)
+
+    @contextmanager
+    def outlived(self, step: str) -> Iterator[None]:
+        """Nothing that goes wrong in the block is raised: it is told, and whoever loops goes on."""
+        try:
+            yield
+            self.over(step)
+        except LockgateError as error:
+            self.met(step, error)
+        except Exception:
+            # a bug must be loud and must not end the loop
+            log.exception("bug")

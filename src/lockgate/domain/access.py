@@ -124,7 +124,7 @@ def missing(grants: Collection[Grant], act: Act, model: str = "", kind: str = PE
     would = [role.value for role in Role if act in acts_of(role, kind)]
     where = f"on the model {model}" if model else "on all models"
     have = ", ".join(str(grant) for grant in sorted(grants)) or "none"
-    return f"To {act} takes the role {_either(would)} {where}. Yours: {have}."
+    return f"To {act} takes the role {either(would)} {where}. Yours: {have}."
 
 
 def roles_on(grants: Collection[Grant], model: str = "") -> frozenset[Role]:
@@ -239,7 +239,8 @@ def _matches(model: str, pattern: str) -> bool:
     return pattern == EVERYWHERE or fnmatchcase(model, pattern)
 
 
-def _either(words: list[str]) -> str:
+def either(words: list[str]) -> str:
+    """One word or several as a sentence has them: `viewer, operator or admin`."""
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio.to_thread
 
-from lockgate.domain.access import Act, Role, acts_of, allowed, missing
+from lockgate.domain.access import Act, Role, acts_of, allowed, either, missing
 from lockgate.domain.errors import Forbidden, LockgateError
 from lockgate.domain.identity import Who
 from lockgate.server.identity import CALLER, Asking
@@ -110,7 +110,7 @@ def _lacks(known: Known, acts: frozenset[Act]) -> Forbidden:
         return Forbidden(missing(known.grants, act, "", known.kind))
     roles = [role.value for role in Role if acts & acts_of(role, known.kind)]
     have = ", ".join(str(grant) for grant in sorted(known.grants)) or "none"
-    would = " or ".join(filter(None, (", ".join(roles[:-1]), roles[-1]))) if roles else "of a person"
+    would = either(roles) if roles else "of a person"
     return Forbidden(f"To {act} takes the role {would}. Yours: {have}.")
 
 

@@ -10,15 +10,8 @@ from lockgate.domain.errors import BadInput, Conflict
 from lockgate.domain.identity import PERSON, SERVICE, Who
 from lockgate.domain.newcomers import Newcomer
 from lockgate.usecases.access_ports import Passwords
-from lockgate.usecases.people import (
-    ADMIN,
-    fits_kind,
-    give,
-    make,
-    may_manage,
-    one_time_password,
-    refusals_recorded,
-)
+from lockgate.usecases.authorise import refusals_recorded
+from lockgate.usecases.people import ADMIN, fits_kind, give, make, may_manage, one_time_password
 from lockgate.usecases.ports import Ports, Work
 
 MOST_AT_ONCE = 500

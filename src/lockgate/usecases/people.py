@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,11 +21,10 @@ from lockgate.domain.access import (
 )
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
-from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound, Unauthenticated
+from lockgate.domain.errors import BadInput, Conflict, NotFound, Unauthenticated
 from lockgate.domain.identity import LOCKGATE, PERSON, SERVICE, Who
-from lockgate.usecases import denials
 from lockgate.usecases.access_ports import Passwords
-from lockgate.usecases.authorise import authorise
+from lockgate.usecases.authorise import authorise, refusals_recorded
 from lockgate.usecases.login import by_password
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.recorded import short
@@ -277,16 +275,6 @@ def one_time_password() -> str:
     """A password of 100 bits, for somebody to type once."""
     groups = ("".join(secrets.choice(_LETTERS) for _ in range(_IN_A_GROUP)) for _ in range(_GROUPS))
     return "-".join(groups)
-
-
-@contextmanager
-def refusals_recorded(ports: Ports, who: Who, asked: str) -> Iterator[None]:
-    """Around a transaction: a Forbidden that ends it goes on the record, with what was `asked`."""
-    try:
-        yield
-    except Forbidden as refusal:
-        denials.denied(ports, who, asked, refusal.message)
-        raise
 
 
 def may_manage(work: Work, who: Who) -> None:

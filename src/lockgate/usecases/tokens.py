@@ -12,8 +12,9 @@ from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import PERSON, Who
+from lockgate.usecases.authorise import refusals_recorded
 from lockgate.usecases.login import SECRET_PREFIX, secret_digest
-from lockgate.usecases.people import known, logged_in, may_manage, refusals_recorded
+from lockgate.usecases.people import known, logged_in, may_manage
 from lockgate.usecases.ports import Ports, Work
 from lockgate.usecases.recorded import short
 
