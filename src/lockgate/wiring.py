@@ -141,6 +141,7 @@ class Node:
         from lockgate.adapters.anchors.commits import GitAnchor
         from lockgate.adapters.anchors.files import FileAnchor
         from lockgate.adapters.anchors.objects import S3Anchor
+        from lockgate.adapters.artifacts.objects import S3
         from lockgate.domain.anchors import Kind, Place, parse_place
         from lockgate.usecases.anchoring import Webhooks
 
@@ -151,7 +152,7 @@ class Node:
                 case Kind.GIT:
                     return GitAnchor(Path(place.path))
                 case Kind.S3:
-                    return S3Anchor(place.bucket, place.path, place.lock)
+                    return S3Anchor(place.bucket, place.path, place.lock, S3())
                 case Kind.WEBHOOK:
                     return Webhooks(self.ports)
                 case other:

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from lockgate.adapters.anchors.commits import FILE, GitAnchor
 from lockgate.adapters.anchors.files import FileAnchor
 from lockgate.adapters.anchors.objects import S3Anchor
+from lockgate.adapters.artifacts.objects import S3
 from lockgate.adapters.keys import ed25519
 from lockgate.cli import outcome
 from lockgate.cli.main import cli
@@ -199,11 +200,11 @@ def test_a_bucket_gets_an_object_for_each(
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     size = moved(here, tmp_path)
-    assert kept_up(here, S3Anchor(bucket.bucket, f"{bucket.prefix}/anchored", None)) == 1
+    assert kept_up(here, S3Anchor(bucket.bucket, f"{bucket.prefix}/anchored", None, S3())) == 1
     assert list(bucket.paths()) == [f"anchored/{size:020}.txt"]
     assert SignedCheckpoint.parse(bucket.get(f"anchored/{size:020}.txt").decode()).checkpoint.size == size
     with pytest.raises(Unavailable, match="NoSuchBucket"):
-        S3Anchor("no-such-bucket", "", None).put("note", 1, here.clock.now())
+        S3Anchor("no-such-bucket", "", None, S3()).put("note", 1, here.clock.now())
 
 
 def test_an_object_is_locked_for_as_long_as_the_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +227,7 @@ def test_an_object_is_locked_for_as_long_as_the_address_says(monkeypatch: pytest
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", f"http://127.0.0.1:{store.server_port}")
-        S3Anchor("bucket", "", timedelta(days=400)).put("note", 1, at)
+        S3Anchor("bucket", "", timedelta(days=400), S3()).put("note", 1, at)
     (headers,) = got
     assert headers["x-amz-object-lock-mode"] == "COMPLIANCE"
     assert headers["x-amz-object-lock-retain-until-date"].startswith("2027-04-05")

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from lockgate.domain.errors import Unavailable
 
 
+class Store(Protocol):
+    """Whatever has boto3's client."""
+
+    @property
+    def client(self) -> Any: ...
+
+
 class S3Anchor:
-    """`Anchor`. `lock` is how long an object may not be deleted, None to leave that to the bucket's own rule.
+    """`Anchor`. `lock` is how long an object may not be deleted, None to leave that to the bucket's own rule."""
 
-    The endpoint is the one that MLflow's own client reads from the environment.
-    """
-
-    def __init__(
-        self, bucket: str, prefix: str, lock: timedelta | None, environment: Mapping[str, str] = os.environ
-    ) -> None:
+    def __init__(self, bucket: str, prefix: str, lock: timedelta | None, store: Store) -> None:
         self._bucket = bucket
         self._prefix = prefix.strip("/")
         self._lock = lock
-        self._environment = environment
+        self._store = store
 
     @property
     def place(self) -> str:
@@ -43,7 +42,7 @@ class S3Anchor:
         if self._lock is not None:
             more |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": at + self._lock}
         try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **more)
+            self._store.client.put_object(Bucket=self._bucket, Key=key, Body=body, **more)
         except ClientError as error:
             told = error.response.get("Error", {})
             raise Unavailable(
@@ -53,22 +52,3 @@ class S3Anchor:
             ) from None
         except BotoCoreError as error:
             raise Unavailable(f"{self.place} does not answer: {error}.", hint="It is tried again.") from None
-
-    @cached_property
-    def _client(self) -> Any:
-        import boto3
-        from botocore.client import Config
-
-        told = self._environment
-        config = Config(
-            signature_version=told.get("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "s3v4"),
-            s3={"addressing_style": told.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "auto")},
-            connect_timeout=5,
-            read_timeout=20,
-            retries={"total_max_attempts": 2, "mode": "standard"},
-        )
-        unverified = told.get("MLFLOW_S3_IGNORE_TLS", "").lower() in ("true", "1")
-        endpoint = told.get("MLFLOW_S3_ENDPOINT_URL") or None
-        return boto3.session.Session().client(
-            "s3", endpoint_url=endpoint, config=config, verify=False if unverified else None
-        )
