@@ -187,7 +187,8 @@ def test_the_first_endpoint_of_an_environment_has_its_port_and_the_others_the_ne
         "ep-p": (None, 5002, False),
         "ep-a": (43210, 43210, False),
     }
-    assert {(x.host, x.workers, x.timeout_seconds) for x in ledger.desired()} == {("127.0.0.1", 3, 7.0)}
+    seen = {(x.host, x.rule.workers, x.rule.timeout.total_seconds()) for x in ledger.desired()}
+    assert seen == {("127.0.0.1", 3, 7.0)}
 
 
 def test_when_the_first_endpoint_retires_the_next_new_one_gets_the_environments_port(

@@ -180,13 +180,34 @@ class Environment:
     port: int
 
 
+class EngineKind(StrEnum):
+    """How a worker computes predictions. `PYFUNC` is MLflow's own way, `NATIVE` the flavor's own predict with the same
+    answers, `ONNX` a converted model whose answers were found to be the same.
+    """
+
+    PYFUNC = "pyfunc"
+    NATIVE = "native"
+    ONNX = "onnx"
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
-    """How the endpoints of models matching a pattern are served."""
+    """How the endpoints of models matching a pattern are served.
+
+    After a cutover the old release stays warm for `park`, as long as all that is parked on a machine takes no more than
+    `park_memory` bytes. A request may wait `batch_wait` for others to be predicted with. `log_predictions` is the share
+    of predictions that is kept, 0 to 1. `runtime` is another Python interpreter that has the models' libraries.
+    """
 
     serve: bool = True
     workers: int = 1
     timeout: timedelta = timedelta(seconds=60)
+    engine: EngineKind = EngineKind.NATIVE
+    park: timedelta = timedelta(minutes=30)
+    park_memory: int = 2 * 2**30
+    batch_wait: timedelta = timedelta()
+    log_predictions: float = 0.0
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

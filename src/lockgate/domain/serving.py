@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from lockgate.domain.policy import EndpointRule
 from lockgate.domain.versions import VersionRef
 
 
@@ -69,16 +70,17 @@ class DesiredEndpoint:
 
     `preferred_port` is the environment's own port (0: any free one); `port` is the one it got, None before the bind.
     When `may_take_next` is true and the preferred port is held by another endpoint, the next free one from
-    `preferred_port` up is taken instead. `tokens` are the digests of those that let a caller in.
+    `preferred_port` up is taken instead. `tokens` are the digests of those that let a caller in. `parked`
+    are earlier releases to keep warm without traffic, the one that left last first.
     """
 
     endpoint: Endpoint
     host: str
     preferred_port: int
     may_take_next: bool
-    workers: int
-    timeout_seconds: float
+    rule: EndpointRule = field(default_factory=EndpointRule)
     tokens: tuple[str, ...] = ()
+    parked: tuple[Release, ...] = ()
 
 
 class GroupState(StrEnum):

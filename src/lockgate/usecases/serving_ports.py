@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, EndpointToken, GroupState, ObservedGroup, Release
 
 
@@ -45,8 +46,7 @@ class GroupOrder:
     endpoint: str
     release: Release
     generation: int
-    workers: int
-    timeout_seconds: float
+    rule: EndpointRule
     artifacts: Path
 
 

@@ -13,13 +13,17 @@ from typing import Any
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 CONTROL_SOCKET = "control.sock"
+CONNECTIONS_SOCKET = "connections.sock"  # takes client connections over from other workers of this machine
+FORWARD_SOCKET = "forward.sock"  # answers HTTP that other workers of this machine pass on
 STATUS_FILE = "status.json"
 
 
 class Command(StrEnum):
     """What a worker can be asked. `REST` takes a drain back: the worker stays, warm, without taking traffic.
 
-    `TOKENS` tells it the digests of the tokens that let a caller in.
+    `TOKENS` tells it the digests of the tokens that let a caller in. `DRAIN` carries `to`, the folders of the workers
+    that take its connections over, and `park`: stay warm afterwards instead of leaving. `ROUTES` tells it where the
+    other models of its environment are served. `SPLIT` tells it how requests are divided among versions.
     """
 
     HELLO = "hello"
@@ -29,12 +33,16 @@ class Command(StrEnum):
     STOP = "stop"
     LISTENER = "listener"
     TOKENS = "tokens"
+    ROUTES = "routes"
+    SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """Everything one worker is told: who it is, what it holds, where it listens and its limits (seconds, bytes).
 
+    `engine` is the value of an `EngineKind`; `converted` is the ONNX file of the release and `converted_digest` what it
+    must hash to. `group` is the folder that all workers of the release share, for what they count together.
     `hosts` are the names it may be called by (`*.name` is any below it), `origins` the pages that may ask it. `tokens`
     are digests: once there is one, or always when `closed`, a request needs the token of one.
     """
@@ -53,6 +61,23 @@ class WorkerConfig:
     listener_fd: int
     timeout_seconds: float = 60.0
     threads: int = 1
+    environment: str = ""
+    engine: str = "native"
+    converted: str = ""
+    converted_digest: str = ""
+    group: str = ""
+    edge: str = "lockgate"  # or "uvicorn"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    access_log: bool = False
+    traces: str = ""  # where spans are sent, by OTLP over HTTP; empty: nowhere
+    predictions: str = ""  # the folder that logged predictions and feedback lie in
+    log_predictions: float = 0.0
+    batch_wait_seconds: float = 0.0
+    batch_rows: int = 1024  # of one prediction, when requests are put together
+    connection_limit: int = 4096
+    head_limit: int = 64 * 1024
+    read_seconds: float = 30.0  # from the first byte of a request to its last
     queue_limit: int = 256
     body_limit: int = 64 * 1024 * 1024
     hosts: tuple[str, ...] = LOOPBACK_HOSTS

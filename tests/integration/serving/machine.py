@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lockgate.adapters.processes.folder import RunFolder
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.processes.process import Process
 from lockgate.agent.loop import Agent
+from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, ObservedGroup
 from lockgate.testing.agent_ledger import FakeAgentLedger
 from tests.integration.serving.models import COLUMNS, ROWS, Models
@@ -157,8 +159,7 @@ def desired(endpoint: str, workers: int, timeout: float, port: int, may_take_nex
         host="127.0.0.1",
         preferred_port=port,
         may_take_next=may_take_next,
-        workers=workers,
-        timeout_seconds=timeout,
+        rule=EndpointRule(workers=workers, timeout=timedelta(seconds=timeout)),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.agent.decide import Acknowledge, Bind, Close, Drain, Ensure, Go, Rest, Stop, decide, disagreement
+from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, Release
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases.serving_ports import GroupSeen, WorkerSeen
@@ -42,7 +43,7 @@ def want(
     kept = Endpoint(
         endpoint, "production", "fraud", port, committed, generation, acknowledged, state, candidate=candidate
     )
-    return DesiredEndpoint(kept, "127.0.0.1", preferred, may_take_next, workers, 60.0)
+    return DesiredEndpoint(kept, "127.0.0.1", preferred, may_take_next, EndpointRule(workers=workers))
 
 
 def group(of: Release, *states: GroupState, wanted: int = 1, failed: str = "") -> GroupSeen:
@@ -235,8 +236,8 @@ def test_carried_out_the_decisions_lead_to_the_committed_release_alone(
             match action:
                 case Ensure(_, of):
                     old = world.get(of.id, group(of))
-                    fresh = [WorkerSeen(f"n{n}", n, STARTING) for n in range(desired.workers - len(old.workers))]
-                    world[of.id] = replace(old, wanted=desired.workers, workers=(*old.workers, *fresh))
+                    fresh = [WorkerSeen(f"n{n}", n, STARTING) for n in range(desired.rule.workers - len(old.workers))]
+                    world[of.id] = replace(old, wanted=desired.rule.workers, workers=(*old.workers, *fresh))
                 case Go(_, name):
                     world[name] = _all(world[name], SERVING, but=STARTING)
                 case Rest(_, name):

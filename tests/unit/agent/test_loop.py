@@ -48,7 +48,7 @@ class MemoryGroups:
         if order.release.id in self.groups:
             return False
         worker = WorkerSeen("w", 7, GroupState.STARTING)
-        self.groups[order.release.id] = GroupSeen(order.endpoint, order.release.id, (worker,), order.workers)
+        self.groups[order.release.id] = GroupSeen(order.endpoint, order.release.id, (worker,), order.rule.workers)
         return True
 
     def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ class Stage:
         self.groups = MemoryGroups()
         self.agent = Agent(self.ledger, self.groups, lambda digest: Path("/") / digest, clock=lambda: self.time)
         kept = Endpoint("e", "production", "fraud", None, None, 0, 0, EndpointState.PENDING)
-        self.ledger.want(DesiredEndpoint(kept, "127.0.0.1", 5002, False, 1, 60.0))
+        self.ledger.want(DesiredEndpoint(kept, "127.0.0.1", 5002, False))
 
     def settle(self) -> None:
         while self.agent.step():

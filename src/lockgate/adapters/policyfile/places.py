@@ -24,6 +24,8 @@ _TRUE, _FALSE = (
     ("false", "False", "FALSE", "no", "No", "off", "Off"),
 )
 _SHOWN = 60
+_SIZE = re.compile(r"(?P<number>[0-9]{1,18}(?:\.[0-9]{1,3})?)\s*(?P<unit>KiB|MiB|GiB|TiB)?")
+_SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,16 @@ class Place:
         if least <= length <= most:
             return length
         self.wrong(expected)
+        return None
+
+    def size(self, least: int, most: int) -> int | None:
+        """A number of bytes between the bounds: plain, or with a unit such as MiB or GiB."""
+        found = _SIZE.fullmatch(self.written)
+        if found is not None:
+            value = int(float(found["number"]) * _SIZES.get(found["unit"], 1))
+            if least <= value <= most:
+                return value
+        self.wrong("a size such as 512MiB or 2GiB, or a number of bytes")
         return None
 
     def items(self, expected: str) -> list[Place]:

@@ -24,7 +24,7 @@ from lockgate.adapters.policyfile.stagerules import (
     read_governance,
     read_stages,
 )
-from lockgate.domain.policy import EndpointRule, Environment, Policy, StageRules, ValidationRule
+from lockgate.domain.policy import EndpointRule, EngineKind, Environment, Policy, StageRules, ValidationRule
 from lockgate.domain.stages import DEFAULT_ALIASES, Stage
 from lockgate.domain.verdict import Level
 
@@ -229,14 +229,8 @@ def _endpoints(place: Place) -> tuple[tuple[str, EndpointRule], ...]:
     found = []
     for pattern, child in place.children("a mapping of model names or patterns").items():
         fields: dict[str, Any] = {}
-        for key, inner in child.known(("serve", "workers", "timeout")).items():
-            value: object
-            if key == "serve":
-                value = _serve(inner)
-            elif key == "workers":
-                value = inner.whole(1, 64)
-            else:
-                value = inner.duration(timedelta(milliseconds=100), _LONGEST_LIMIT)
+        for key, inner in child.known(tuple(_SERVING)).items():
+            value = _SERVING[key](inner)
             if value is not None:
                 fields[key] = value
         found.append((pattern, EndpointRule(**fields)))
@@ -251,6 +245,24 @@ def _serve(place: Place) -> bool | None:
         return True
     place.wrong("auto or off")
     return None
+
+
+def _engine(place: Place) -> EngineKind | None:
+    written = place.one_of(tuple(EngineKind))
+    return EngineKind(written) if written else None
+
+
+_SERVING: Mapping[str, Callable[[Place], object]] = {
+    "serve": _serve,
+    "workers": lambda place: place.whole(1, 64),
+    "timeout": lambda place: place.duration(timedelta(milliseconds=100), _LONGEST_LIMIT),
+    "engine": _engine,
+    "park": lambda place: place.duration(timedelta(), timedelta(days=7)),
+    "park_memory": lambda place: place.size(0, 2**50),
+    "batch_wait": lambda place: place.duration(timedelta(), timedelta(seconds=1)),
+    "log_predictions": lambda place: place.number("a share of the predictions, 0 to 1", least=0.0, most=1.0),
+    "runtime": lambda place: place.text("the path of a Python interpreter"),
+}
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------

@@ -125,8 +125,8 @@ class ProcessGroups:
     def ensure(self, order: GroupOrder) -> bool:
         """Start the workers that are missing, unless it is too soon after a failure. True when one was started."""
         group = self._group(order.endpoint, order.release.id)
-        group.wanted, group.leaving = order.workers, False
-        self._timeouts[order.endpoint, order.release.id] = order.timeout_seconds
+        group.wanted, group.leaving = order.rule.workers, False
+        self._timeouts[order.endpoint, order.release.id] = order.rule.timeout.total_seconds()
         if order.endpoint not in self._listeners or not group.may_start(self._clock()):
             return False
         try:
@@ -239,7 +239,7 @@ class ProcessGroups:
             host=host,
             port=listener.getsockname()[1],
             listener_fd=listener.fileno(),
-            timeout_seconds=order.timeout_seconds,
+            timeout_seconds=order.rule.timeout.total_seconds(),
             hosts=(*self._hosts, _in_a_header(reached_at(host))),
             origins=self._origins,
             tokens=self._tokens.get(order.endpoint, ()),

@@ -106,7 +106,6 @@ class SqlAgentLedger:
                 host=self._host,
                 preferred_port=wanted,
                 may_take_next=not is_first,
-                workers=rule.workers,
-                timeout_seconds=rule.timeout.total_seconds(),
+                rule=rule,
                 tokens=tokens.get(endpoint.id, ()),
             )

@@ -1,0 +1,1 @@
+"""The ways in which one loaded version can be asked for predictions."""

@@ -1,0 +1,31 @@
+"""What the rest of the worker tells those who count, log and trace."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lockgate.worker.http.messages import Answer, Request
+
+
+class Observer(Protocol):
+    """Hears of everything that happens to requests. Nothing it does may delay or change an answer."""
+
+    def answered(self, request: Request, answer: Answer, seconds: float, *, invocation: bool) -> None:
+        """A request got its answer here, `seconds` after its first byte came."""
+        ...
+
+    def predicted(self, requests: int, rows: int, seconds: float) -> None:
+        """One call of the model answered so many requests with so many rows."""
+        ...
+
+    def waiting(self, requests: int) -> None:
+        """So many requests wait for the model now."""
+        ...
+
+    def passed(self, how: str) -> None:
+        """A request or its connection went elsewhere: `forwarded`, `handed`, `shadowed` or `fell_back`."""
+        ...
+
+    def text(self) -> bytes:
+        """What all workers of the group counted, in Prometheus' text format."""
+        ...

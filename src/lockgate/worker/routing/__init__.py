@@ -1,0 +1,1 @@
+"""Which version on this machine answers a request, and how the request gets there."""
