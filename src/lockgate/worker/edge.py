@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.entrance import Entrance
 from lockgate.worker.forwarding import Request, Unanswered, forward
+from lockgate.worker.http import messages
 from lockgate.worker.metrics import Metrics
 from lockgate.worker.predictions import Predictions, QueueFull, TooSlow
 from lockgate.worker.scoring import Answer, failure
@@ -64,7 +65,7 @@ class Edge:
         self._metrics.in_flight += 1
         try:
             try:
-                answer = self.entrance.refusal(scope) or await self._routed(scope, receive)
+                answer = self._refusal(scope) or await self._routed(scope, receive)
             except TooLarge:
                 answer = self._too_large()
             except TooSlow:
@@ -76,6 +77,12 @@ class Edge:
             await self._give(answer, send)
         finally:
             self._metrics.in_flight -= 1
+
+    def _refusal(self, scope: Scope) -> Answer | None:
+        path = scope["path"]
+        asked = messages.Request(scope["method"].encode(), path.encode(), b"", list(scope["headers"]), b"")
+        told = self.entrance.refusal(asked, guarded=path not in ("/ping", "/health"))
+        return None if told is None else Answer(told.status, told.body, headers=told.headers)
 
     async def _routed(self, scope: Scope, receive: Receive) -> Answer:
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 
 from lockgate.wire.workers import WorkerConfig
-from lockgate.worker.scoring import Answer, failure
+from lockgate.worker.http.messages import CLOSE, Answer, Request, failure
 
-Scope = MutableMapping[str, Any]
-
-PROBES = frozenset({"/ping", "/health"})  # what a load balancer asks, which has no token
-_CLOSE = (b"connection", b"close")
 _ASK = (b"www-authenticate", b'Bearer realm="Lockgate"')
+_MOST_REMEMBERED = 256
 
 
 class Entrance:
@@ -31,6 +27,11 @@ class Entrance:
         self._closed = config.closed
         self._environment = f"{config.model} --environment ENVIRONMENT"
         self._tokens: frozenset[str] | None = None
+        # values of headers that were found good, byte for byte: a client sends the same ones with every request. What
+        # was turned away is judged anew each time, so nobody can fill this with junk
+        self._good_hosts: set[bytes] = set()
+        self._good_origins: set[bytes] = set()
+        self._good_tokens: set[bytes] = set()
         self.admit(config.tokens)
 
     def admit(self, tokens: Iterable[str]) -> None:
@@ -40,20 +41,21 @@ class Entrance:
         """
         good = frozenset(tokens)
         self._tokens = good if good or self._closed else None
+        self._good_tokens = set()
 
-    def refusal(self, scope: Scope) -> Answer | None:
-        """Why the request is turned away, None when it may come in."""
+    def refusal(self, request: Request, *, guarded: bool = True) -> Answer | None:
+        """Why the request is turned away, None when it may come in. What is not `guarded` needs no token."""
         authorization = b""
-        for name, value in scope["headers"]:
+        for name, value in request.headers:
             if name == b"host":
-                if not self._any_host and not self._is_own(value.decode("latin-1")):
+                if value not in self._good_hosts and not self._is_own_host(value):
                     return _strange("Host", value)
             elif name == b"origin":
-                if not self._any_host and not self._may_ask(value.decode("latin-1").lower()):
+                if value not in self._good_origins and not self._is_good_origin(value):
                     return _strange("Origin", value)
             elif name == b"authorization":
                 authorization = value
-        if self._tokens is None or scope["path"] in PROBES:
+        if not guarded or self._tokens is None or authorization in self._good_tokens:
             return None
         return self._locked_out(authorization)
 
@@ -62,19 +64,33 @@ class Entrance:
         # a digest is looked up: how long that takes says nothing about any token
         digest = "sha256:" + hashlib.sha256(secret.strip()).hexdigest()
         if scheme.lower() == b"bearer" and self._tokens is not None and digest in self._tokens:
+            _remember(self._good_tokens, authorization)
             return None
         said = "That is no token of this endpoint." if authorization else "This endpoint takes a token."
         how = f"Send it as Authorization: Bearer lge_…; lockgate endpoints token create {self._environment} makes one."
         return failure(401, "UNAUTHENTICATED", f"{said} {how}", _ASK)
 
+    def _is_own_host(self, value: bytes) -> bool:
+        own = self._any_host or self._is_own(value.decode("latin-1"))
+        return own and _remember(self._good_hosts, value)
+
+    def _is_good_origin(self, value: bytes) -> bool:
+        origin = value.decode("latin-1").lower()
+        good = self._any_host or origin in self._origins or self._is_own(origin.partition("://")[2])
+        return good and _remember(self._good_origins, value)
+
     def _is_own(self, host: str) -> bool:
         bare = (host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host).lower()
         return bare in self._hosts or (bool(self._endings) and bare.endswith(self._endings))
 
-    def _may_ask(self, origin: str) -> bool:
-        return origin in self._origins or self._is_own(origin.partition("://")[2])
+
+def _remember(good: set[bytes], value: bytes) -> bool:
+    if len(good) >= _MOST_REMEMBERED:
+        good.clear()  # many spellings of what is good: judged anew now and then
+    good.add(value)
+    return True
 
 
 def _strange(header: str, value: bytes) -> Answer:
     told = value.decode("latin-1")[:200]
-    return failure(403, "PERMISSION_DENIED", f"{header} {told!r} is not one this endpoint answers to.", _CLOSE)
+    return failure(403, "PERMISSION_DENIED", f"{header} {told!r} is not one this endpoint answers to.", CLOSE)

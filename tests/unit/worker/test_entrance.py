@@ -9,7 +9,9 @@ import pytest
 from lockgate.usecases.login import secret_digest
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.entrance import Entrance
+from lockgate.worker.http.messages import Request
 
+PROBES = ("/ping", "/health")
 SECRET, OTHER = "lge_one", "lge_other"
 
 
@@ -23,10 +25,16 @@ def _entrance(**told: Any) -> Entrance:
 
 def _status(entrance: Entrance, path: str = "/invocations", **headers: str) -> int:
     told = {"host": "localhost:5002", **headers}
-    refusal = entrance.refusal(
-        {"path": path, "headers": [(name.encode(), value.encode()) for name, value in told.items()]}
+    request = Request(
+        b"POST", path.encode(), b"", [(name.encode(), value.encode()) for name, value in told.items()], b""
     )
-    return 200 if refusal is None else refusal.status
+    # twice: what is remembered of the first time must not change the answer
+    seen = {
+        200 if refusal is None else refusal.status
+        for refusal in (entrance.refusal(request, guarded=path not in PROBES) for _ in range(2))
+    }
+    (status,) = seen
+    return status
 
 
 @pytest.mark.parametrize(("host", "status"), [("LOCALHOST", 200), ("a.example.org:5002", 200), ("evil.org", 403)])
@@ -82,6 +90,7 @@ def test_what_is_kept_of_a_token_lets_nobody_in():
 
 def test_a_token_that_was_revoked_is_worth_nothing():
     entrance = _entrance(tokens=(secret_digest(SECRET), secret_digest(OTHER)))
+    assert _status(entrance, authorization=f"Bearer {SECRET}") == 200
     entrance.admit([secret_digest(OTHER)])
     assert _status(entrance, authorization=f"Bearer {SECRET}") == 401
     assert _status(entrance, authorization=f"Bearer {OTHER}") == 200
@@ -90,3 +99,13 @@ def test_a_token_that_was_revoked_is_worth_nothing():
 @pytest.mark.parametrize(("path", "status"), [("/ping", 200), ("/health", 200), ("/metrics", 401), ("/version", 401)])
 def test_probes_need_no_token_and_all_else_does(path, status):
     assert _status(_entrance(closed=True), path=path) == status
+
+
+def test_what_is_remembered_of_headers_stays_small():
+    entrance = _entrance(tokens=(secret_digest(SECRET),))
+    for number in range(2000):
+        spelt = "Bearer" + " " * (number + 1)
+        assert _status(entrance, host=f"{number}.example.org", authorization=spelt + SECRET) == 200
+        assert _status(entrance, origin=f"http://{number}.example.org", authorization=spelt + OTHER) == 401
+    kept = (entrance._good_hosts, entrance._good_origins, entrance._good_tokens)
+    assert all(0 < len(good) <= 256 for good in kept)

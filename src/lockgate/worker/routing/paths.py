@@ -1,0 +1,51 @@
+"""Paths that name a model, as MLflow's and the Open Inference Protocol's clients write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
+
+_LONGEST = 2048  # a model's name has at most 256 characters, of at most 12 bytes each when quoted
+_ENDS = {(b"models", b"invocations"), (b"v2", b""), (b"v2", b"ready"), (b"v2", b"infer")}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a path names: `kind` is how it begins, `what` how it ends. No version: whichever serves."""
+
+    kind: bytes
+    model: str
+    version: int | None
+    what: bytes
+
+    def path(self, model: str, version: int | None) -> bytes:
+        """The same path about that model and version, in the spelling that routes are put down in."""
+        parts = [b"", b"models"] if self.kind == b"models" else [b"", b"v2", b"models"]
+        parts.append(quote(model, safe="").encode())
+        parts += [] if version is None else [b"versions", b"%d" % version]
+        return b"/".join([*parts, self.what] if self.what else parts)
+
+
+def named(path: bytes) -> Named | None:
+    """Read `/models/M[/versions/N]/invocations` and `/v2/models/M[/versions/N][/ready|/infer]`; None for any other."""
+    if len(path) > _LONGEST:
+        return None
+    parts = path.split(b"/")
+    kind = parts[1] if len(parts) > 1 else b""
+    rest = parts[2:] if kind == b"models" else parts[3:] if parts[1:3] == [b"v2", b"models"] else []
+    if parts[0] or not rest or not rest[0]:
+        return None
+    model, rest = rest[0], rest[1:]
+    version = None
+    if rest[:1] == [b"versions"]:
+        told = rest[1] if len(rest) > 1 else b""
+        if not (told.isdigit() and len(told) <= 9 and not told.startswith(b"0")):
+            return None
+        version, rest = int(told), rest[2:]
+    what = rest[0] if rest else b""
+    if len(rest) > 1 or (kind, what) not in _ENDS or (rest and not what):
+        return None
+    try:
+        return Named(kind, unquote_to_bytes(model).decode(), version, what)
+    except UnicodeDecodeError:
+        return None
