@@ -7,8 +7,10 @@ import pytest
 from lockgate.adapters.sql.ledger import SqlAgentLedger
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.domain.errors import Conflict, NotFound
+from lockgate.domain.evidence import Quarantine
 from lockgate.domain.serving import Endpoint, EndpointState, GroupState, ObservedGroup
-from tests.contracts.makers import FRAUD_1, FRAUD_2, T0, HandClock, later, release
+from lockgate.domain.versions import VersionRef
+from tests.contracts.makers import ANN, FRAUD_1, FRAUD_2, T0, HandClock, later, release
 
 EMPTY = Endpoint("ep-1", "staging", "fraud", None, None, 0, 0, EndpointState.PENDING)
 
@@ -58,11 +60,11 @@ def test_a_warmed_release_is_the_candidate_until_it_is_committed(store: SqlStore
         warmed = work.endpoints.by_id("ep-1")
         assert warmed is not None
         assert (warmed.release, warmed.candidate, warmed.generation) == (None, one, 0)
-        assert work.endpoints.commit("ep-1", "rel-1") == 1
+        assert work.endpoints.commit("ep-1", "rel-1", T0) == 1
         work.endpoints.warm("ep-1", two)
         work.endpoints.warm("ep-1", None)
         work.endpoints.warm("ep-1", two)
-        assert work.endpoints.commit("ep-1", "rel-2") == 2
+        assert work.endpoints.commit("ep-1", "rel-2", T0) == 2
     with store.reading() as work:
         found = work.endpoints.by_id("ep-1")
         assert found is not None
@@ -78,8 +80,8 @@ def test_only_the_candidate_can_be_committed(store: SqlStore) -> None:
         work.endpoints.warm("ep-1", release("rel-1", "ep-1"))
         work.endpoints.warm("ep-1", release("rel-2", "ep-1"))
         with pytest.raises(Conflict, match="rel-1"):
-            work.endpoints.commit("ep-1", "rel-1")
-        assert work.endpoints.commit("ep-1", "rel-2") == 1
+            work.endpoints.commit("ep-1", "rel-1", T0)
+        assert work.endpoints.commit("ep-1", "rel-2", T0) == 1
 
 
 def test_a_release_is_baked_once(store: SqlStore) -> None:
@@ -129,7 +131,7 @@ def test_an_acknowledgement_moves_forward_only_and_makes_the_endpoint_serve(
     with store.writing("fraud") as work:
         for number in (1, 2):
             work.endpoints.warm("ep-1", release(f"rel-{number}", "ep-1"))
-            work.endpoints.commit("ep-1", f"rel-{number}")
+            work.endpoints.commit("ep-1", f"rel-{number}", T0)
 
     def seen() -> tuple[int, EndpointState, str]:
         with store.reading() as work:
@@ -216,9 +218,52 @@ def test_the_agent_is_told_the_committed_release_and_the_candidate(store: SqlSto
     made(store)
     with store.writing("fraud") as work:
         work.endpoints.warm("ep-1", release("rel-1", "ep-1"))
-        work.endpoints.commit("ep-1", "rel-1")
+        work.endpoints.commit("ep-1", "rel-1", T0)
         work.endpoints.warm("ep-1", release("rel-2", "ep-1", FRAUD_2))
     (found,) = ledger.desired()
     assert found.endpoint.release is not None
     assert found.endpoint.candidate is not None
     assert (found.endpoint.release.ref, found.endpoint.candidate.ref) == (FRAUD_1, FRAUD_2)
+
+
+def test_a_release_that_left_is_parked_for_as_long_as_the_policy_says_the_last_one_first(
+    store: SqlStore, ledger: SqlAgentLedger, clock: HandClock
+) -> None:
+    made(store)
+    for number in (1, 2, 3):
+        commit(store, f"rel-{number}", VersionRef("fraud", number), clock)
+        clock.move(minutes=1)
+
+    def parked() -> list[str]:
+        (found,) = ledger.desired()
+        return [release.id for release in found.parked]
+
+    assert parked() == ["rel-2", "rel-1"]
+    clock.move(minutes=28, seconds=30)  # the first one left thirty and a half minutes ago
+    assert parked() == ["rel-2"]
+    with store.writing("fraud") as work:
+        work.versions.quarantine(FRAUD_2, Quarantine(clock.now(), "harm"))
+    assert parked() == []
+
+
+def test_a_release_that_comes_back_is_parked_no_more_and_bakes_again(
+    store: SqlStore, ledger: SqlAgentLedger, clock: HandClock
+) -> None:
+    made(store)
+    commit(store, "rel-1", FRAUD_1, clock)
+    with store.writing("fraud") as work:
+        work.endpoints.bake("rel-1", clock.now())
+    commit(store, "rel-2", FRAUD_2, clock)
+    commit(store, "rel-1", FRAUD_1, clock)
+    (found,) = ledger.desired()
+    assert [release.id for release in found.parked] == ["rel-2"]
+    assert found.endpoint.release is not None
+    assert (found.endpoint.release.id, found.endpoint.release.baked_at) == ("rel-1", None)
+    assert found.endpoint.generation == 3
+
+
+def commit(store: SqlStore, id: str, ref: VersionRef, clock: HandClock) -> None:
+    with store.writing("fraud") as work:
+        work.versions.register(ref, ANN, T0)
+        work.endpoints.warm("ep-1", release(id, "ep-1", ref))
+        work.endpoints.commit("ep-1", id, clock.now())

@@ -90,6 +90,10 @@ def endpoints(found: Iterable[Any]) -> None:
             line(f"{endpoint.model} in {endpoint.environment} is {endpoint.state}: {endpoint.because}")
         if endpoint.state == "vacant":
             line(f"  Stop it with: lockgate endpoints retire {endpoint.model} --environment {endpoint.environment}")
+        for group in endpoint.groups:
+            if group.state == "parked":
+                told = f"{endpoint.model} {group.version} is parked in {endpoint.environment}, warm for a rollback"
+                line(f"{told} ({group.memory / 2**20:.0f} MiB)" if group.memory else told)
 
 
 def error(problem: Exception) -> None:

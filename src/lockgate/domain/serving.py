@@ -95,7 +95,10 @@ class GroupState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObservedGroup:
-    """One worker group: which release on which endpoint, its state, why it failed, and the pids that answer."""
+    """One worker group: which release on which endpoint, its state, why it failed, and the pids that answer.
+
+    `memory` is what it takes of the machine, in bytes; what processes share is divided among them (PSS).
+    """
 
     endpoint: str
     release: str
@@ -103,6 +106,7 @@ class ObservedGroup:
     because: str = ""
     pids: tuple[int, ...] = ()
     seen_at: datetime | None = None
+    memory: int = 0
 
 
 def last_known_good(

@@ -358,7 +358,7 @@ class _Step:
         now, generation = self._now(), 0
         promotion = self._based(work, promotion, seen)
         if endpoint is not None and green:
-            generation = work.endpoints.commit(endpoint.id, promotion.candidate)
+            generation = work.endpoints.commit(endpoint.id, promotion.candidate, now)
             self._record(
                 work,
                 "deployment:committed",

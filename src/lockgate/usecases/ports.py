@@ -263,8 +263,11 @@ class Endpoints(Protocol):
     def warm(self, endpoint: str, release: Release | None) -> None:
         """Add the release if it is new and make it the endpoint's candidate; None drops the candidate."""
 
-    def commit(self, endpoint: str, release: str) -> int:
-        """Make the candidate the committed release; the new generation."""
+    def commit(self, endpoint: str, release: str, at: datetime) -> int:
+        """Make the candidate the committed release; the new generation.
+
+        The one it replaces has left at that moment. One that had left and comes back is no longer baked.
+        """
 
     def set_state(self, endpoint: str, state: str, because: str = "") -> None: ...
 

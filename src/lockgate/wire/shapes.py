@@ -284,13 +284,19 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A worker group as the agent saw it: its release, and the pids that answer."""
+    """A worker group as the agent saw it: its release, and the pids that answer.
+
+    `state` is starting, ready, serving, draining, failed, or parked: one that served before and is kept warm. `memory`
+    is what it takes, in bytes; what processes share is divided among them.
+    """
 
     release: str
     state: str
     pids: tuple[int, ...] = ()
     because: str = ""
     seen_at: datetime | None = None
+    version: int | None = None
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

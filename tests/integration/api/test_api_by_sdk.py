@@ -149,7 +149,7 @@ def test_an_endpoint_is_told_with_what_serves_there_and_can_be_retired_when_vaca
         for number, id in ((1, "rel_1"), (1, "rel_2")):
             release = Release(id, "ep_1", VersionRef("fraud", number), "sha256:" + id, "mlflow", "", NOW)
             work.endpoints.warm("ep_1", release)
-            work.endpoints.commit("ep_1", id)
+            work.endpoints.commit("ep_1", id, NOW)
         work.endpoints.set_state("ep_1", EndpointState.VACANT, "its version left")
 
     with machine.as_("ada") as ada:

@@ -124,7 +124,7 @@ def test_no_question_scans_a_table_that_grows(store: SqlStore, queue: SqlQueue, 
         work.endpoints.warm("ep-1", release("rel-1", "ep-1"))
         work.endpoints.releases("ep-1")
         work.endpoints.all()
-        work.endpoints.commit("ep-1", "rel-1")
+        work.endpoints.commit("ep-1", "rel-1", T0)
         work.record.write(entry())
         work.record.read(model=fraud)
         work.record.read(action="act")

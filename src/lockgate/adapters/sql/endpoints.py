@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, upd
 from lockgate.adapters.sql.dialects import insert_if_new
 from lockgate.adapters.sql.names import Names
 from lockgate.adapters.sql.rows import endpoint_of, group_of, release_of
-from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, groups, models, releases
+from lockgate.adapters.sql.tables import HAS_LEFT, NOT_RETIRED, endpoints, groups, models, releases
 from lockgate.domain.errors import Conflict, NotFound
 from lockgate.domain.serving import Endpoint, EndpointState, ObservedGroup, Release
 
@@ -65,9 +65,14 @@ class SqlEndpoints:
         candidate = release.id if release else None
         self._connection.execute(update(endpoints).where(endpoints.c.id == endpoint).values(candidate=candidate))
 
-    def commit(self, endpoint: str, release: str) -> int:
+    def commit(self, endpoint: str, release: str, at: datetime) -> int:
         """Make the candidate the committed release; the new generation. Raises Conflict when it is another."""
         self._read.clear()
+        before = select(endpoints.c.release).where(endpoints.c.id == endpoint).scalar_subquery()
+        self._connection.execute(update(releases).where(releases.c.id == before).values(left_at=at))
+        # one that served before takes over again: it bakes again, so that the last known good is the one baked last
+        again = (releases.c.id == release, HAS_LEFT)
+        self._connection.execute(update(releases).where(*again).values(left_at=None, baked_at=None))
         here = (endpoints.c.id == endpoint, endpoints.c.candidate == release)
         values = {"release": release, "candidate": None, "generation": endpoints.c.generation + 1}
         if self._connection.execute(update(endpoints).where(*here).values(values)).rowcount == 0:

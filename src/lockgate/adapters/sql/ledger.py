@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 from sqlalchemy import delete, insert, select, update
 
 from lockgate.adapters.sql.endpoint_tokens import digests
+from lockgate.adapters.sql.parking import parked
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, groups
 from lockgate.domain.policy import Policy
@@ -32,10 +34,14 @@ class SqlAgentLedger:
             found = work.endpoints.everywhere(NOT_RETIRED | endpoints.c.id.in_(seen))
             policy = work.policies.in_force()
             tokens = digests(work.connection)
+            kept = {endpoint.id: policy.endpoint_rule(endpoint.model).park for endpoint in found}
+            warm = parked(work.connection, self._store.moment(work.connection), kept) if any(kept.values()) else {}
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}
         ordered = sorted(found, key=lambda e: (e.port is None, age[e.id]))
-        return list(self._with_ports(ordered, policy, tokens))
+        return [
+            replace(want, parked=warm.get(want.endpoint.id, ())) for want in self._with_ports(ordered, policy, tokens)
+        ]
 
     def bound(self, endpoint: str, port: int) -> None:
         with self._store.changing() as work:
@@ -55,6 +61,7 @@ class SqlAgentLedger:
                     "because": group.because,
                     "pids": json.dumps(list(group.pids)),
                     "seen_at": now,
+                    "memory": group.memory,
                 }
                 for group in observed
             ]

@@ -231,4 +231,4 @@ def endpoint_of(row: Row[Any], releases: Mapping[str, Release]) -> Endpoint:
 def group_of(row: Row[Any]) -> ObservedGroup:
     """What an agent saw of one worker group."""
     pids = tuple(json.loads(row.pids))
-    return ObservedGroup(row.endpoint, row.release, GroupState(row.state), row.because, pids, row.seen_at)
+    return ObservedGroup(row.endpoint, row.release, GroupState(row.state), row.because, pids, row.seen_at, row.memory)

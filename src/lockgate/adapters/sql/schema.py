@@ -11,7 +11,22 @@ from lockgate.adapters.sql.tables import VERSION_TABLE
 from lockgate.adapters.sql.troubles import explained
 
 # every revision in order (a test holds it against the scripts): most starts need no Alembic, which is slow to import
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+)
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 

@@ -136,11 +136,15 @@ class SqlStore:
         """The time that leases are measured with."""
         return self._clock.now() if self._clock else dialects.now(connection)
 
+    def moment(self, connection: Connection) -> datetime | ColumnElement[datetime]:
+        """That time as a statement names it, so that it need not be asked for first."""
+        return self._clock.now() if self._clock else dialects.moment(connection)
+
     @contextmanager
     def glancing(self) -> Iterator[tuple[Connection, datetime | ColumnElement[datetime]]]:
         """For one question that is asked all the time: a connection, and the time as that question names it."""
         with explained(), dialects.glance(self.engine) as connection:
-            yield connection, self._clock.now() if self._clock else dialects.moment(connection)
+            yield connection, self.moment(connection)
 
     @contextmanager
     def reading(self) -> Iterator[SqlWork]:

@@ -349,8 +349,12 @@ releases = Table(
     Column("promotion", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("baked_at", Instant),
+    # when another release took its place; NULL while it serves, and for one that never did
+    Column("left_at", Instant),
 )
+HAS_LEFT = releases.c.left_at.is_not(None)
 Index("lockgate_releases_endpoint", releases.c.endpoint, releases.c.created_at)
+Index("lockgate_releases_left", releases.c.left_at, sqlite_where=HAS_LEFT, postgresql_where=HAS_LEFT)
 
 groups = Table(
     "lockgate_groups",
@@ -362,6 +366,7 @@ groups = Table(
     Column("because", Text, nullable=False),
     Column("pids", Text, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("memory", BigInteger, nullable=False, server_default=text("0")),
 )
 Index("lockgate_groups_endpoint", groups.c.endpoint)
 Index("lockgate_groups_release", groups.c.release)

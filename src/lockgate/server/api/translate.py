@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from lockgate.domain import (
     approvals,
@@ -152,8 +153,16 @@ def released(of: serving.Release) -> shapes.Release:
     )
 
 
-def endpoint(of: serving.Endpoint, groups: Iterable[serving.ObservedGroup], host: str) -> shapes.Endpoint:
-    """An endpoint with the worker groups the agent saw; `host` is where endpoints listen."""
+def endpoint(
+    of: serving.Endpoint,
+    groups: Iterable[serving.ObservedGroup],
+    host: str,
+    parked: Mapping[str, int] = MappingProxyType({}),
+) -> shapes.Endpoint:
+    """An endpoint with the worker groups the agent saw; `host` is where endpoints listen.
+
+    `parked` gives the version of each release that is neither committed nor the candidate.
+    """
     return shapes.Endpoint(
         environment=of.environment,
         model=of.model,
@@ -166,13 +175,28 @@ def endpoint(of: serving.Endpoint, groups: Iterable[serving.ObservedGroup], host
         generation=of.generation,
         acknowledged=of.acknowledged,
         candidate=released(of.candidate) if of.candidate is not None else None,
-        groups=tuple(shapes.Group(g.release, g.state.value, g.pids, g.because, g.seen_at) for g in groups),
+        groups=tuple(_group(g, of, parked) for g in groups),
     )
+
+
+def _group(seen: serving.ObservedGroup, of: serving.Endpoint, parked: Mapping[str, int]) -> shapes.Group:
+    own = {release.id: release.ref.version for release in (of.release, of.candidate) if release is not None}
+    waits = seen.state is serving.GroupState.READY and seen.release not in own
+    version = own.get(seen.release, parked.get(seen.release))
+    state = "parked" if waits else seen.state.value
+    return shapes.Group(seen.release, state, seen.pids, seen.because, seen.seen_at, version, seen.memory)
 
 
 def endpoints(work: Work, of: Iterable[serving.Endpoint], host: str) -> tuple[shapes.Endpoint, ...]:
     """Endpoints with what was seen of each."""
-    return tuple(endpoint(each, work.endpoints.observed(each.id), host) for each in of)
+    return tuple(_with_groups(work, each, host) for each in of)
+
+
+def _with_groups(work: Work, of: serving.Endpoint, host: str) -> shapes.Endpoint:
+    seen = work.endpoints.observed(of.id)
+    own = {release.id for release in (of.release, of.candidate) if release is not None}
+    others = [work.endpoints.release(group.release) for group in seen if group.release not in own]
+    return endpoint(of, seen, host, {release.id: release.ref.version for release in others if release is not None})
 
 
 def check(ref: versions.VersionRef, of: checks.Check) -> shapes.Check:
