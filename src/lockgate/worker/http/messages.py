@@ -59,7 +59,7 @@ class Request:
     body: bytes
     content_type: bytes = b""  # as sent; empty when there was none
     id: bytes = b""
-    began: float = 0.0  # by the loop's clock, when its first byte came
+    began: float = 0.0  # by time.monotonic(), when its first byte came
     link: Link | None = None
 
     def header(self, name: bytes) -> bytes:

@@ -1,0 +1,39 @@
+"""How much and how long one client may ask of the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockgate.wire.workers import WorkerConfig
+
+MOST_HEADERS = 100
+LINGER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes and seconds. `read` is from the first byte of a request to its last, `idle` from an answer to the next.
+
+    `write` is how long a client may leave an answer unread. `held` is how many bytes of later requests are read ahead
+    while one is being answered.
+    """
+
+    connections: int = 4096
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    held_bytes: int = 64 * 1024
+    read_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    write_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, config: WorkerConfig) -> Limits:
+        """As the worker was told."""
+        return cls(
+            connections=config.connection_limit,
+            head_bytes=config.head_limit,
+            body_bytes=config.body_limit,
+            read_seconds=config.read_seconds,
+            idle_seconds=config.keep_alive_seconds,
+            write_seconds=config.read_seconds,
+        )
