@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lockgate.adapters.keys.files import FileKeys
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
+    from lockgate.adapters.programs.cold import ColdPrograms
     from lockgate.adapters.sandbox.process import ProcessSandbox
     from lockgate.adapters.sql.ledger import SqlAgentLedger
     from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
@@ -106,17 +107,25 @@ class Node:
         )
 
     @cached_property
+    def programs(self) -> ColdPrograms:
+        from lockgate.adapters.programs.cold import ColdPrograms
+
+        return ColdPrograms()
+
+    @cached_property
     def sandbox(self) -> ProcessSandbox:
         from lockgate.adapters.sandbox.process import ProcessSandbox
 
-        return ProcessSandbox(self.settings.home / "scratch")
+        return ProcessSandbox(self.settings.home / "scratch", self.programs)
 
     @cached_property
     def groups(self) -> ProcessGroups:
         from lockgate.adapters.processes.groups import ProcessGroups
 
         told = self.settings
-        return ProcessGroups(told.home / "run" / "workers", hosts=told.allowed_hosts, origins=told.allowed_origins)
+        return ProcessGroups(
+            told.home / "run" / "workers", self.programs, hosts=told.allowed_hosts, origins=told.allowed_origins
+        )
 
     @cached_property
     def passwords(self) -> Argon2Passwords:

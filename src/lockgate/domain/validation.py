@@ -65,7 +65,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ExamineRequest:
-    """What the sandbox is asked to do. `artifacts` is the read-only folder of the pinned files."""
+    """What the sandbox is asked to do. `artifacts` is the read-only folder of the pinned files.
+
+    `runtime` is another Python interpreter that has the model's libraries.
+    """
 
     ref: VersionRef
     artifacts: str
@@ -74,6 +77,7 @@ class ExamineRequest:
     require_signature: bool = False
     time_limit: timedelta = timedelta(seconds=120)
     latency_limit: timedelta = timedelta(milliseconds=50)
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

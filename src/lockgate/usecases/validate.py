@@ -94,6 +94,7 @@ def _examine(ports: Ports, sandbox: Sandbox, validation: Validation, policy: Pol
         require_signature=any(policy.rules(validation.ref.model, stage).require_signature for stage in Stage),
         time_limit=rule.time_limit,
         latency_limit=rule.latency_limit,
+        runtime=policy.endpoint_rule(validation.ref.model).runtime,
     )
     examination = sandbox.examine(request)
     state = ValidationState.PASSED if examination.passed else ValidationState.FAILED

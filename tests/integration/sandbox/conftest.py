@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.domain.validation import SUITE, Examination, ExamineRequest
 from lockgate.domain.versions import VersionRef
@@ -50,7 +51,7 @@ def examine(models: Path, scratch: Path) -> Examine:
     def run(model: str | Path, tests: tuple[str, ...] = SUITE, seconds: float = 100.0, **more: Any) -> Examination:
         folder = models / model if isinstance(model, str) else model
         limits = {"time_limit": timedelta(seconds=seconds), "latency_limit": timedelta(seconds=5)}
-        return ProcessSandbox(scratch).examine(
+        return ProcessSandbox(scratch, ColdPrograms()).examine(
             ExamineRequest(VersionRef("fraud", 7), str(folder), tests, **(limits | more))
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lockgate
+from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.validation import (
@@ -146,10 +147,12 @@ def test_a_model_that_hangs_is_stopped_with_everything_it_started(examine: Exami
 def test_when_lockgate_itself_is_killed_the_model_and_the_worker_end_too(models: Path, scratch: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
+        "from lockgate.adapters.programs.cold import ColdPrograms\n"
         "from lockgate.adapters.sandbox.process import ProcessSandbox\n"
         "from lockgate.domain.validation import ExamineRequest\n"
         "from lockgate.domain.versions import VersionRef\n"
-        "ProcessSandbox(Path(sys.argv[1])).examine(ExamineRequest(VersionRef('fraud', 7), sys.argv[2]))\n"
+        "request = ExamineRequest(VersionRef('fraud', 7), sys.argv[2])\n"
+        "ProcessSandbox(Path(sys.argv[1]), ColdPrograms()).examine(request)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(lockgate.__file__).parents[1])}
     owner = subprocess.Popen([sys.executable, "-c", program, str(scratch), str(models / "hangs")], env=environment)
@@ -246,10 +249,10 @@ def test_an_edited_copy_of_pinned_files_is_not_served(examine: Examine, models: 
 
 
 def test_when_no_process_can_be_started_it_is_no_verdict_on_the_model(scratch: Path, models: Path) -> None:
-    sandbox = ProcessSandbox(scratch, python="/no/such/python")
+    sandbox = ProcessSandbox(scratch, ColdPrograms())
 
     with pytest.raises(Unavailable, match=r"No process for the validation can be started: No such file"):
-        sandbox.examine(ExamineRequest(VersionRef("fraud", 7), str(models / "complete")))
+        sandbox.examine(ExamineRequest(VersionRef("fraud", 7), str(models / "complete"), runtime="/no/such/python"))
 
     assert list(scratch.iterdir()) == []
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lockgate.adapters.processes.groups import ProcessGroups
+from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.agent.loop import Agent
 from lockgate.agent.process import run_until_told
 from lockgate.testing.agent_ledger import FakeAgentLedger
@@ -14,7 +15,8 @@ from lockgate.testing.agent_ledger import FakeAgentLedger
 def main() -> None:
     run, ledger, *cache = sys.argv[1:]
     folders = dict(entry.split("=", 1) for entry in cache)
-    agent = Agent(FakeAgentLedger(Path(ledger)), ProcessGroups(Path(run)), lambda digest: Path(folders[digest]))
+    groups = ProcessGroups(Path(run), ColdPrograms())
+    agent = Agent(FakeAgentLedger(Path(ledger)), groups, lambda digest: Path(folders[digest]))
     run_until_told(agent, watch_parent=True)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from lockgate.adapters.processes.folder import RunFolder
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.processes.process import Process
+from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.agent.loop import Agent
 from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, ObservedGroup
@@ -93,7 +94,7 @@ class Machine:
     def begin(self) -> None:
         """Start an agent."""
         self._stop, self._leave = threading.Event(), threading.Event()
-        agent = Agent(self.ledger, ProcessGroups(self.run), self.models.folder)
+        agent = Agent(self.ledger, ProcessGroups(self.run, ColdPrograms()), self.models.folder)
         self._thread = threading.Thread(target=agent.run, args=(self._stop,), kwargs={"leave_workers": self._leave})
         self._thread.start()
 

@@ -13,6 +13,7 @@ import pytest
 
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.processes.process import Process, started_at
+from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.testing.agent_ledger import FakeAgentLedger
@@ -154,10 +155,10 @@ def test_workers_go_on_and_are_replaced_while_the_record_is_away(machine: Machin
 
 
 def test_a_second_agent_on_the_same_folder_is_refused_naming_the_first(machine: Machine) -> None:
-    first = ProcessGroups(machine.run)
+    first = ProcessGroups(machine.run, ColdPrograms())
     first.adopt()
     try:
         with pytest.raises(Unavailable, match=f"process {os.getpid()}"):
-            ProcessGroups(machine.run).adopt()
+            ProcessGroups(machine.run, ColdPrograms()).adopt()
     finally:
         first.let_go()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lockgate.adapters.processes.control import ControlLine, Unreachable
 from lockgate.adapters.processes.folder import WorkerRecord
 from lockgate.adapters.processes.process import Process
 from lockgate.domain.serving import GroupState
+from lockgate.usecases.program_ports import Child
 from lockgate.usecases.serving_ports import GroupSeen, WorkerSeen
 from lockgate.wire.workers import Command
 
@@ -30,7 +30,7 @@ class Member:
     process: Process
     line: ControlLine
     since: float
-    child: subprocess.Popen[bytes] | None = None
+    child: Child | None = None
     state: GroupState = GroupState.STARTING
     kill_at: float | None = None
     tokens: tuple[str, ...] | None = None
@@ -59,7 +59,7 @@ class Member:
 
     def exit_reason(self) -> str:
         """How it ended, as far as that can be known: only a parent learns the exit code."""
-        code = self.child.poll() if self.child is not None else None
+        code = self.child.code if self.child is not None else None
         if code is None:
             return "ended"
         if code < 0:
@@ -70,9 +70,8 @@ class Member:
         """Let go of it, without ending it."""
         self.line.close()
         self.process.close()
-        if self.child is not None and self.child.poll() is None:
-            # it outlives us on purpose, which subprocess would otherwise warn of
-            self.child.returncode = 0
+        if self.child is not None:
+            self.child.let_go()
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ from lockgate.adapters.processes.folder import RunFolder, WorkerRecord, last_wor
 from lockgate.adapters.processes.group import Group, Member
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
-from lockgate.adapters.processes.spawn import start, tell
+from lockgate.adapters.processes.spawn import start
 from lockgate.config import is_loopback, reached_at
-from lockgate.domain.errors import Unavailable
+from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.domain.serving import GroupState
+from lockgate.usecases.program_ports import Programs
 from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
 from lockgate.wire.workers import CONTROL_SOCKET, LOOPBACK_HOSTS, Command, WorkerConfig
 
@@ -44,12 +45,14 @@ class ProcessGroups:
     def __init__(
         self,
         run: Path,
+        programs: Programs,
         *,
         hosts: Sequence[str] = (),
         origins: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = run
+        self._programs = programs
         self._hosts = (*LOOPBACK_HOSTS, *map(_in_a_header, hosts))
         self._origins = tuple(origins)
         self._clock = clock
@@ -129,10 +132,12 @@ class ProcessGroups:
         self._timeouts[order.endpoint, order.release.id] = order.rule.timeout.total_seconds()
         if order.endpoint not in self._listeners or not group.may_start(self._clock()):
             return False
+        if order.rule.runtime is None and not self._programs.ready():
+            return False  # soon it is, and a start that waited for it would hold everything else up
         try:
             for _ in range(group.missing):
                 self._start(group, order)
-        except OSError as error:  # no process, no memory or no disk is left: tried again after a while
+        except (OSError, LockgateError) as error:  # no process, no memory or no disk is left: tried again after a while
             group.failed_to_load(f"Its worker could not be started: {error}", self._clock())
             return False
         return True
@@ -246,20 +251,28 @@ class ProcessGroups:
             closed=not is_loopback(host),
         )
         log = self._folder.new_log(name)
-        child = start(config, log)
+        try:
+            started = start(self._programs, config, log, order.rule.runtime)
+        except BaseException:
+            self._folder.remove(name)
+            raise
+        child = started.child
         process = Process.find(child.pid, started_at(child.pid) or 0)
         if process is None:
-            child.kill()
-            child.wait()
+            started.tell_nothing()
             self._folder.remove(name)
             group.died(0.0, f"Its worker could not be started: {last_words(str(log))}", self._clock())
             return
         record = WorkerRecord(
             name, child.pid, started_at(child.pid) or 0, order.endpoint, order.release.id, order.generation, str(log)
         )
-        self._folder.write(record)
+        try:
+            self._folder.write(record)
+        except OSError:
+            started.tell_nothing()
+            raise
         # only now does it learn what to do: no worker serves that is not on record
-        tell(child, config)
+        started.tell(config)
         member = Member.of(record, process, folder, self._clock())
         member.child, member.tokens = child, config.tokens
         group.members[name] = member

@@ -6,7 +6,6 @@ import json
 import os
 import selectors
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,10 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lockgate.adapters.sandbox.answers import Answers
-from lockgate.adapters.sandbox.program import Program, how_it_ended
+from lockgate.adapters.sandbox.program import Program
 from lockgate.adapters.sandbox.serving import Serving
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.validation import INTEGRATION, LOAD, Examination, ExamineRequest, TestResult
+from lockgate.usecases.program_ports import Programs
 
 _READ = 64 * 1024
 _LOOK_EVERY_SECONDS = 0.05
@@ -26,13 +26,12 @@ _LOOK_EVERY_SECONDS = 0.05
 class ProcessSandbox:
     """Keeps the promises of `Sandbox`. Nothing of the model is ever imported or unpickled in this process.
 
-    `scratch` holds a private folder for each run while it lasts; `python` is the interpreter that has the model's
-    libraries.
+    `scratch` holds a private folder for each run while it lasts.
     """
 
-    def __init__(self, scratch: Path, python: str = sys.executable) -> None:
+    def __init__(self, scratch: Path, programs: Programs) -> None:
         self._scratch = scratch
-        self._python = python
+        self._programs = programs
 
     def examine(self, request: ExamineRequest) -> Examination:
         """As in the port. Whatever happens, no process started here is left when it returns."""
@@ -42,9 +41,9 @@ class ProcessSandbox:
             # first, so that the worker and the child load at the same time
             serving = None
             if LOAD in request.tests or INTEGRATION in request.tests:
-                serving = Serving(self._python, request, self._private(stack))
+                serving = Serving(self._programs, request, self._private(stack))
                 stack.callback(serving.end)
-            run = _Run(self._python, request, child_folder, serving)
+            run = _Run(self._programs, request, child_folder, serving)
             stack.callback(run.end)
             results = run.watch(began + request.time_limit.total_seconds())
             return Examination(results=results, facts=run.answers.facts, seconds=round(time.monotonic() - began, 3))
@@ -65,16 +64,17 @@ class ProcessSandbox:
 class _Run:
     """One child and what it says, until it has said everything, dies or runs out of time."""
 
-    def __init__(self, python: str, request: ExamineRequest, folder: Path, serving: Serving | None) -> None:
+    def __init__(self, programs: Programs, request: ExamineRequest, folder: Path, serving: Serving | None) -> None:
         self._request = request
         self._serving = serving
         self._worker_is_known = serving is None
         self.answers = Answers(request)
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
-        arguments = [python, "-P", "-m", "lockgate.worker.examine", str(theirs)]
         try:
-            self._child = Program(arguments, folder, inherit=(theirs,))
+            self._child = Program(
+                programs, "lockgate.worker.examine", (str(theirs),), folder, inherit=(theirs,), python=request.runtime
+            )
         except BaseException:
             os.close(self._pipe)
             raise
@@ -102,10 +102,10 @@ class _Run:
                     if not read():
                         selector.unregister(key.fd)
                 self._tell_about_worker()
-                if (code := self._child.code) is not None:
+                if self._child.ended:
                     self._drain()
                     if not self.answers.is_over:
-                        return self.answers.results(self._crashed(code))
+                        return self.answers.results(self._crashed())
         return self.answers.results(self.answers.broken or "the examination ended without a result for this test")
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
@@ -142,9 +142,9 @@ class _Run:
             self._worker_is_known = True
             self._child.tell(json.dumps(told).encode() + b"\n")
 
-    def _crashed(self, code: int) -> str:
+    def _crashed(self) -> str:
         words = self._child.last_words()
-        return f"the process ended with {how_it_ended(code)} while {self.answers.phase}" + (
+        return f"the process ended with {self._child.how_it_ended()} while {self.answers.phase}" + (
             f"; it last said: {words}" if words else ""
         )
 

@@ -1,4 +1,4 @@
-"""One program run apart from us: its own session and surroundings, its output kept to a tail, its end certain."""
+"""One program run apart from us: its output kept to a tail, its end certain."""
 
 from __future__ import annotations
 
@@ -10,55 +10,67 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from lockgate.adapters.sandbox.surroundings import scrubbed
 from lockgate.domain.errors import Unavailable
+from lockgate.usecases.program_ports import ProgramOrder, Programs
 
 _TAIL = 64 * 1024  # bytes
 _READ = 64 * 1024
+_END_SECONDS = 30.0  # a killed process is gone at once, unless the kernel itself is stuck
 
 
 class Program:
     """A started process. `output` is a file descriptor to wait on; `read_output` keeps the last 64 KiB of it."""
 
-    def __init__(self, arguments: Sequence[str], scratch: Path, *, inherit: Sequence[int]) -> None:
-        try:
-            self._process = subprocess.Popen(
-                arguments,
-                cwd=scratch,
-                env=scrubbed(scratch),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=inherit,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            raise _cannot_start(error) from error
-        self.output = cast("IO[bytes]", self._process.stdout).fileno()
+    def __init__(
+        self,
+        programs: Programs,
+        module: str,
+        arguments: Sequence[str],
+        scratch: Path,
+        *,
+        inherit: Sequence[int],
+        python: str | None = None,
+    ) -> None:
+        theirs_in, self._input = os.pipe()
+        self.output, theirs_out = os.pipe()
         os.set_blocking(self.output, False)
+        order = ProgramOrder(module, scratch, theirs_in, theirs_out, tuple(arguments), tuple(inherit), python)
+        try:
+            self._child = programs.start(order)
+        except BaseException as error:
+            os.close(self.output)
+            self.tell_no_more()
+            if isinstance(error, OSError):
+                raise _cannot_start(error) from error
+            raise
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
         self._tail = b""
         self._guard: subprocess.Popen[bytes] | None = None
         self._guard = self._guarded()
 
     @property
-    def code(self) -> int | None:
-        """The exit code, minus the signal's number if one ended it; None while it runs."""
-        # looked at without taking it: until `end` takes it, the number of its group cannot become anybody else's
-        told = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if told is None:
-            return None
-        return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._child.ended
+
+    def how_it_ended(self) -> str:
+        """`exit code 3` or `signal 11 (SIGSEGV)`, for a person, once it is over."""
+        return how_it_ended(self._child.code)
 
     def tell(self, line: bytes) -> None:
         """Write to its standard input; a program that is gone does not hear it."""
+        rest = memoryview(line)
         with contextlib.suppress(OSError):
-            cast("IO[bytes]", self._process.stdin).write(line)
+            while rest:
+                rest = rest[os.write(self._input, rest) :]
 
     def tell_no_more(self) -> None:
         """Close its standard input."""
-        with contextlib.suppress(OSError):
-            cast("IO[bytes]", self._process.stdin).close()
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
 
     def read_output(self) -> bool:
         """Take what it printed. False at the end of it."""
@@ -81,10 +93,11 @@ class Program:
             self._guard.wait()
             cast("IO[bytes]", self._guard.stdin).close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait(_END_SECONDS)
+        self._child.let_go()
         self.tell_no_more()
-        cast("IO[bytes]", self._process.stdout).close()
+        os.close(self.output)
 
     def _guarded(self) -> subprocess.Popen[bytes]:
         """A shell that kills the program's group when we die, even if we are killed.
@@ -94,7 +107,7 @@ class Program:
         """
         try:
             return subprocess.Popen(
-                ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(self._process.pid)],
+                ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(self._child.pid)],
                 env={},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -114,8 +127,10 @@ def _cannot_start(error: OSError) -> Unavailable:
     )
 
 
-def how_it_ended(code: int) -> str:
+def how_it_ended(code: int | None) -> str:
     """`exit code 3` or `signal 11 (SIGSEGV)`, for a person."""
+    if code is None:
+        return "an exit code that was lost"
     if code >= 0:
         return f"exit code {code}"
     try:

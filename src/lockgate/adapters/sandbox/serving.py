@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lockgate.adapters.sandbox.program import Program, how_it_ended
+from lockgate.adapters.sandbox.program import Program
 from lockgate.domain.manifest import Manifest, PinnedFile
 from lockgate.domain.serving import GroupState
 from lockgate.domain.validation import ExamineRequest
+from lockgate.usecases.program_ports import Programs
 from lockgate.wire.workers import CONTROL_SOCKET, STATUS_FILE, Command, WorkerConfig, WorkerStatus
 
 _HOST = "127.0.0.1"
@@ -25,19 +26,19 @@ _CACHED = re.compile(r"^sha256-([0-9a-f]{64})$")
 class Serving:
     """A worker that was started and may become ready. `end` must be called, whatever happens."""
 
-    def __init__(self, python: str, request: ExamineRequest, scratch: Path) -> None:
+    def __init__(self, programs: Programs, request: ExamineRequest, scratch: Path) -> None:
         self._folder = scratch
         with socket.create_server((_HOST, 0), backlog=512) as listener:
             self._port: int = listener.getsockname()[1]
-            self.program = Program([python, "-P", "-m", "lockgate.worker"], scratch, inherit=(listener.fileno(),))
-            self.program.tell(self._config(request, listener.fileno()).encode())
+            fd = listener.fileno()
+            self.program = Program(programs, "lockgate.worker", (), scratch, inherit=(fd,), python=request.runtime)
+            self.program.tell(self._config(request, fd).encode())
             self.program.tell_no_more()
 
     def look(self) -> dict[str, Any] | None:
         """`{"port": …}` as soon as it takes traffic, `{"because": …}` when it never will, None while it starts."""
-        code = self.program.code
-        if code is not None:
-            return {"because": self._why(code)}
+        if self.program.ended:
+            return {"because": self._why()}
         told = self._ask(Command.HELLO)
         if told is None or told.get("state") == GroupState.STARTING.value:
             return None
@@ -68,13 +69,13 @@ class Serving:
             timeout_seconds=max(1.0, request.time_limit.total_seconds()),
         )
 
-    def _why(self, code: int) -> str:
+    def _why(self) -> str:
         try:
             because = WorkerStatus.decode((self._folder / STATUS_FILE).read_bytes()).because
         except (OSError, ValueError, TypeError):
             because = ""
         self.program.read_output()
-        return because or f"it ended with {how_it_ended(code)}. {self.program.last_words()}".strip()
+        return because or f"it ended with {self.program.how_it_ended()}. {self.program.last_words()}".strip()
 
     def _ask(self, command: Command) -> dict[str, Any] | None:
         """One question; None when it cannot be asked yet."""
