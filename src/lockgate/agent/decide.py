@@ -43,11 +43,12 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Let a release accept no more; `forward` when another one has taken over."""
+    """Let a release accept no more; `forward` when another one has taken over, `park` to keep it warm afterwards."""
 
     endpoint: str
     release: str
     forward: bool
+    park: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,12 @@ def decide(
     """
     actions: list[Action] = []
     wanted = {want.endpoint.id: want for want in desired if want.endpoint.state is not EndpointState.RETIRED}
+    parked = stay_warm(list(wanted.values()), groups)
     for want in wanted.values():
         mine = [group for group in groups if group.endpoint == want.endpoint.id]
         if want.endpoint.id not in ports:
             actions.append(Bind(want.endpoint.id, want.host, port_choices(want, wanted.values(), ports, reserved)))
-        actions += _about(want, mine)
+        actions += _about(want, mine, parked)
     for endpoint in {group.endpoint for group in groups} | ports.keys():
         if endpoint not in wanted:
             actions += _retire(endpoint, [group for group in groups if group.endpoint == endpoint], endpoint in ports)
@@ -126,7 +128,28 @@ def port_choices(
     return (*first, *(port for port in after if port not in kept_free))
 
 
-def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen]) -> list[Action]:
+def stay_warm(wanted: Sequence[DesiredEndpoint], groups: Sequence[GroupSeen]) -> frozenset[str]:
+    """The earlier releases whose workers stay, as far as their memory goes: of each endpoint the last one first.
+
+    None is started for it: a release that has no workers any more is started again by the rollback that needs them.
+    """
+    there = {(group.endpoint, group.release): group for group in groups if group.wanted and group.workers}
+    waiting = [
+        (place, want.rule.park_memory, group)
+        for want in wanted
+        for place, release in enumerate(want.parked)
+        if (group := there.get((want.endpoint.id, release.id))) is not None
+        and release not in (want.endpoint.release, want.endpoint.candidate)
+    ]
+    taken, stay = 0, set()
+    for _, limit, group in sorted(waiting, key=lambda one: one[0]):
+        if taken + group.memory <= limit:
+            taken += group.memory
+            stay.add(group.release)
+    return frozenset(stay)
+
+
+def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen], parked: frozenset[str]) -> list[Action]:
     endpoint = want.endpoint
     committed = endpoint.release
     candidate = endpoint.candidate if committed is None or endpoint.candidate != committed else None
@@ -143,7 +166,7 @@ def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen]) -> list[Action]:
         actions += _beside(group, serving=serving)
     for group in groups:
         if group.release not in keep:
-            actions += _away(group, serving=serving)
+            actions += _away(group, serving=serving, park=group.release in parked)
     alone = committed is not None and not any(group.accepts for group in groups if group.release != committed.id)
     if serving and alone and endpoint.generation > endpoint.acknowledged:
         actions.append(Acknowledge(endpoint.id, endpoint.generation))
@@ -168,10 +191,12 @@ def _beside(group: GroupSeen, *, serving: bool) -> list[Action]:
     return []
 
 
-def _away(group: GroupSeen, *, serving: bool) -> list[Action]:
-    """A release that nobody wants leaves as soon as the committed one serves."""
+def _away(group: GroupSeen, *, serving: bool, park: bool = False) -> list[Action]:
+    """A release that is not to serve makes way as soon as the committed one serves, and leaves unless it is parked."""
     if group.accepts:
-        return [Drain(group.endpoint, group.release, forward=True)] if serving else []
+        return [Drain(group.endpoint, group.release, forward=True, park=park)] if serving else []
+    if park:
+        return []
     if group.workers and group.count(GroupState.DRAINING) == len(group.workers):
         return []  # it is leaving
     return [Stop(group.endpoint, group.release)]

@@ -119,8 +119,8 @@ class Agent:
                 return self._ensure(desired, release)
             case Go(endpoint, release_id):
                 return self._logged(action, self._groups.go(endpoint, release_id))
-            case Drain(endpoint, release_id, forward):
-                return self._logged(action, self._groups.drain(endpoint, release_id, forward=forward))
+            case Drain(endpoint, release_id, forward, park):
+                return self._logged(action, self._groups.drain(endpoint, release_id, forward=forward, park=park))
             case Rest(endpoint, release_id):
                 return self._logged(action, self._groups.rest(endpoint, release_id))
             case Stop(endpoint, release_id):
@@ -167,7 +167,14 @@ class Agent:
 
     def _report(self, seen: Sequence[GroupSeen]) -> None:
         observed = tuple(
-            ObservedGroup(group.endpoint, group.release, group.state, group.failed, tuple(w.pid for w in group.workers))
+            ObservedGroup(
+                endpoint=group.endpoint,
+                release=group.release,
+                state=group.state,
+                because=group.failed,
+                pids=tuple(worker.pid for worker in group.workers),
+                memory=group.memory,
+            )
             for group in seen
         )
         if observed == self._reported and self._clock() - self._reported_at < _HEARTBEAT_SECONDS:

@@ -61,13 +61,17 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class GroupSeen:
-    """One worker group. `failed` is one line, empty while starting is still tried; `wanted` is 0 once it may leave."""
+    """One worker group. `failed` is one line, empty while starting is still tried; `wanted` is 0 once it may leave.
+
+    `memory` is what its workers take, in bytes, with what they share with other processes divided (PSS); 0: not known.
+    """
 
     endpoint: str
     release: str
     workers: tuple[WorkerSeen, ...]
     wanted: int
     failed: str = ""
+    memory: int = 0
 
     def count(self, *states: GroupState) -> int:
         """How many workers are in one of `states`."""
@@ -155,10 +159,11 @@ class WorkerGroups(Protocol):
         """
         ...
 
-    def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
+    def drain(self, endpoint: str, release: str, *, forward: bool, park: bool = False) -> bool:
         """Let the group accept no more and leave when its connections are done. True when none accepts any more.
 
-        `forward`: another group has taken over, and what still arrives on old connections is passed to it.
+        `forward`: another group has taken over: it gets the connections, and what still arrives on those that cannot
+        be handed over is passed to it. `park`: the group does not leave but stays, warm.
         """
         ...
 

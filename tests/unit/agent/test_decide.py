@@ -39,16 +39,19 @@ def want(
     port: int | None = 5002,
     preferred: int = 5002,
     may_take_next: bool = True,
+    parked: tuple[Release, ...] = (),
+    park_memory: int = 1000,
 ) -> DesiredEndpoint:
     kept = Endpoint(
         endpoint, "production", "fraud", port, committed, generation, acknowledged, state, candidate=candidate
     )
-    return DesiredEndpoint(kept, "127.0.0.1", preferred, may_take_next, EndpointRule(workers=workers))
+    rule = EndpointRule(workers=workers, park_memory=park_memory)
+    return DesiredEndpoint(kept, "127.0.0.1", preferred, may_take_next, rule, parked=parked)
 
 
-def group(of: Release, *states: GroupState, wanted: int = 1, failed: str = "") -> GroupSeen:
+def group(of: Release, *states: GroupState, wanted: int = 1, failed: str = "", memory: int = 0) -> GroupSeen:
     workers = tuple(WorkerSeen(f"{of.id}-{n}", 100 + n, state) for n, state in enumerate(states))
-    return GroupSeen("e", of.id, workers, wanted, failed)
+    return GroupSeen(of.endpoint, of.id, workers, wanted, failed, memory)
 
 
 def test_a_new_endpoint_is_bound_and_its_candidate_started_but_not_let_go() -> None:
@@ -101,6 +104,46 @@ def test_a_release_that_is_wanted_again_while_it_leaves_is_kept() -> None:
     assert decide([desired], [group(BLUE, SERVING), leaving], PORTS) == [Ensure(desired, GREEN), Rest("e", "r2")]
     again = want(GREEN, generation=3, acknowledged=2)
     assert decide([again], [group(BLUE, SERVING), leaving], PORTS) == [Ensure(again, GREEN), Go("e", "r2")]
+
+
+def test_an_old_release_that_is_to_stay_warm_is_parked_when_green_takes_over() -> None:
+    desired = [want(GREEN, generation=2, acknowledged=1, parked=(BLUE,))]
+    both = [group(BLUE, SERVING, memory=600), group(GREEN, SERVING)]
+    assert decide(desired, both, PORTS) == [Drain("e", "r1", forward=True, park=True)]
+    done = [want(GREEN, generation=2, acknowledged=2, parked=(BLUE,))]
+    for state in (DRAINING, READY):
+        assert decide(done, [group(BLUE, state, memory=600), group(GREEN, SERVING)], PORTS) == []
+
+
+def test_a_parked_release_leaves_when_its_time_is_over_and_is_not_started_again_when_it_died() -> None:
+    blue, green = group(BLUE, READY), group(GREEN, SERVING)
+    assert decide([want(GREEN)], [blue, green], PORTS) == [Stop("e", "r1")]
+    assert decide([want(GREEN, parked=(BLUE,))], [group(BLUE), green], PORTS) == [Stop("e", "r1")]
+    assert decide([want(GREEN, parked=(BLUE,))], [green], PORTS) == []
+
+
+def test_what_is_parked_takes_no_more_memory_than_the_policy_gives_the_last_one_first() -> None:
+    seen = [group(OTHER, SERVING), group(BLUE, READY, memory=600), group(GREEN, READY, memory=500)]
+    assert decide([want(OTHER, parked=(GREEN, BLUE))], seen, PORTS) == [Stop("e", "r1")]
+    assert decide([want(OTHER, parked=(GREEN, BLUE), park_memory=1100)], seen, PORTS) == []
+    assert decide([want(OTHER, parked=(GREEN, BLUE), park_memory=0)], seen, PORTS) == [Stop("e", "r1"), Stop("e", "r2")]
+
+
+def test_the_memory_of_all_that_is_parked_on_the_machine_counts_together() -> None:
+    there = replace(BLUE, id="r7", endpoint="f")
+    serving = replace(GREEN, id="r8", endpoint="f")
+    seen = [group(GREEN, SERVING), group(BLUE, READY, memory=600), group(serving, SERVING)]
+    desired = [want(GREEN, parked=(BLUE,)), want(serving, endpoint="f", parked=(there,))]
+    both = {**PORTS, "f": 5003}
+    assert decide(desired, [*seen, group(there, READY, memory=600)], both) == [Stop("f", "r7")]
+    assert decide(desired, [*seen, group(there, READY, memory=400)], both) == []
+
+
+def test_a_parked_release_that_is_wanted_again_goes_as_soon_as_it_is_committed() -> None:
+    seen = [group(BLUE, READY), group(GREEN, SERVING)]
+    assert decide([want(GREEN, BLUE, parked=(BLUE,))], seen, PORTS) == []
+    back = want(BLUE, generation=3, acknowledged=2, parked=(GREEN,))
+    assert decide([back], seen, PORTS) == [Go("e", "r1")]
 
 
 def test_a_retired_endpoint_is_drained_without_a_successor_then_closed() -> None:
@@ -156,6 +199,7 @@ def _groups(draw: st.DrawFn) -> list[GroupSeen]:
             *draw(st.lists(_states, max_size=3)),
             wanted=draw(st.integers(0, 3)),
             failed=draw(st.sampled_from(["", "x"])),
+            memory=draw(st.sampled_from([0, 400, 900])),
         )
         for of in draw(st.lists(st.sampled_from([BLUE, GREEN, OTHER]), unique=True))
     ]
@@ -169,6 +213,7 @@ _wants = st.builds(
     acknowledged=st.integers(0, 3),
     workers=st.integers(1, 3),
     state=st.sampled_from(list(EndpointState)),
+    parked=st.lists(st.sampled_from([BLUE, GREEN, OTHER]), unique=True).map(tuple),
 )
 
 
@@ -242,6 +287,8 @@ def test_carried_out_the_decisions_lead_to_the_committed_release_alone(
                     world[name] = _all(world[name], SERVING, but=STARTING)
                 case Rest(_, name):
                     world[name] = _all(world[name], READY, but=STARTING)
+                case Drain(_, name, park=True):
+                    world[name] = _all(world[name], READY)
                 case Drain(_, name) | Stop(_, name):
                     world[name] = replace(_all(world[name], DRAINING), wanted=0)
                 case Acknowledge(_, generation):
@@ -258,7 +305,9 @@ def test_carried_out_the_decisions_lead_to_the_committed_release_alone(
         assert accepting == [endpoint.release.id]
         assert endpoint.acknowledged >= endpoint.generation
         kept = {endpoint.release.id} | ({endpoint.candidate.id} if endpoint.candidate else set())
-        assert world.keys() == kept
+        parked = {release.id for release in desired.parked} - kept
+        assert kept <= world.keys() <= kept | parked
+        assert sum(world[name].memory for name in world.keys() & parked) <= desired.rule.park_memory
 
 
 def _all(seen: GroupSeen, state: GroupState, but: GroupState | None = None) -> GroupSeen:

@@ -57,7 +57,7 @@ class MemoryGroups:
     def go(self, endpoint: str, release: str) -> bool:
         return self.become(release, GroupState.SERVING)
 
-    def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
+    def drain(self, endpoint: str, release: str, *, forward: bool, park: bool = False) -> bool:
         del self.groups[release]
         return True
 

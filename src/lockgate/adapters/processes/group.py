@@ -20,6 +20,8 @@ MOST_QUICK_FAILURES = 3
 TRY_AGAIN_SECONDS = 30.0
 _ANSWER_WITHIN = 1.0
 _COMMAND_WITHIN = 5.0
+_WEIGH_AFTER = 5.0
+_WEIGH_EVERY = 10.0
 
 
 @dataclass(slots=True)
@@ -34,11 +36,13 @@ class Member:
     state: GroupState = GroupState.STARTING
     kill_at: float | None = None
     tokens: tuple[str, ...] | None = None
+    memory: int = 0
+    weigh_at: float = 0.0
 
     @classmethod
     def of(cls, record: WorkerRecord, process: Process, folder: Path, now: float) -> Member:
         """A member whose state nobody has asked yet."""
-        return cls(record, process, ControlLine(folder), now)
+        return cls(record, process, ControlLine(folder), now, weigh_at=now + _WEIGH_AFTER)
 
     def ask(self, command: Command, seconds: float = _COMMAND_WITHIN, **more: Any) -> bool:
         """Send a command and keep the state it answers with. False when it refuses or does not answer."""
@@ -52,6 +56,12 @@ class Member:
     def greet(self) -> bool:
         """Ask how it is. A worker too busy to answer keeps the state it had."""
         return self.ask(Command.HELLO, _ANSWER_WITHIN)
+
+    def weigh(self, now: float) -> None:
+        """Look how much memory it takes, now and then: that takes the kernel a few milliseconds."""
+        if now >= self.weigh_at and self.state is not GroupState.STARTING:
+            self.memory = self.process.memory()
+            self.weigh_at = now + _WEIGH_EVERY
 
     def kill(self) -> None:
         """End it at once."""
@@ -125,4 +135,5 @@ class Group:
     def seen(self) -> GroupSeen:
         """What is reported of it."""
         workers = tuple(WorkerSeen(m.record.id, m.record.pid, m.state) for m in self.members.values())
-        return GroupSeen(self.endpoint, self.release, workers, 0 if self.leaving else self.wanted, self.failed)
+        memory = sum(member.memory for member in self.members.values())
+        return GroupSeen(self.endpoint, self.release, workers, 0 if self.leaving else self.wanted, self.failed, memory)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -159,13 +160,18 @@ class ProcessGroups:
             if member.tokens != told and member.ask(Command.TOKENS, _TOKENS_WITHIN, tokens=list(told)):
                 member.tokens = told
 
-    def drain(self, endpoint: str, release: str, *, forward: bool) -> bool:
-        """Let the group accept no more and leave when its connections are done. True when none accepts any more."""
+    def drain(self, endpoint: str, release: str, *, forward: bool, park: bool = False) -> bool:
+        """Let the group accept no more and leave when its connections are done. True when none accepts any more.
+
+        `forward`: the workers that accept on the endpoint get its connections. `park`: it stays, warm.
+        """
         group = self._group(endpoint, release)
-        group.leaving = True
+        group.leaving = not park
         limit = max(_GRACE_SECONDS, self._timeouts.get((endpoint, release), _GRACE_SECONDS)) + _DRAIN_MARGIN_SECONDS
+        to = self._folders_of_others(group) if forward else []
         return _each(
-            self._told_to_leave(member, Command.DRAIN, limit, forward=forward) for member in group.members.values()
+            self._told_to_leave(member, Command.DRAIN, limit, forward=forward, park=park, to=to)
+            for member in group.members.values()
         )
 
     def rest(self, endpoint: str, release: str) -> bool:
@@ -224,6 +230,12 @@ class ProcessGroups:
                 return False
             time.sleep(0.05)
         return True
+
+    def _folders_of_others(self, group: Group) -> list[str]:
+        """Of the workers that accept on the group's endpoint now, without its own."""
+        others = (other for other in self._groups.values() if other.endpoint == group.endpoint and other is not group)
+        accepting = (m for other in others for m in other.members.values() if m.state is GroupState.SERVING)
+        return [str((self._path / member.record.id).resolve()) for member in accepting]
 
     def _group(self, endpoint: str, release: str) -> Group:
         return self._groups.setdefault((endpoint, release), Group(endpoint, release))
@@ -285,6 +297,7 @@ class ProcessGroups:
             self._bury(group, member, now)
             return
         member.greet()
+        member.weigh(now)
         late = member.state is GroupState.STARTING and now - member.since > _START_LIMIT_SECONDS
         if late or (member.kill_at is not None and now > member.kill_at):
             _log.warning(
@@ -293,6 +306,8 @@ class ProcessGroups:
             member.kill()
         if member.state in (GroupState.READY, GroupState.SERVING):
             self._take_listener(member)
+        if member.state is GroupState.READY and not group.leaving:
+            member.kill_at = None  # it has parked
 
     def _bury(self, group: Group, member: Member, now: float) -> None:
         failure = self._folder.failure(member.record.id)
@@ -314,7 +329,7 @@ class ProcessGroups:
         elif not asked_to:
             group.died(now - member.since, because, now)
 
-    def _told_to_leave(self, member: Member, command: Command, limit: float, **more: bool) -> bool:
+    def _told_to_leave(self, member: Member, command: Command, limit: float, **more: Any) -> bool:
         if member.kill_at is None:
             member.kill_at = self._clock() + limit
         # one that has ended accepts no more either; one that has not bound its socket yet never did
