@@ -1,0 +1,160 @@
+"""A forest's own trees, walked in one call.
+
+scikit-learn asks each tree in turn, which costs a check, a lock and three arrays a tree. Here all trees are joined
+under one root that sends a row to the tree whose number stands in an extra column, so that scikit-learn's own compiled
+walk visits all of them at once. Thresholds, comparisons and the order of the sums stay scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lockgate.worker.engines.engine import Undecided
+
+Step = Callable[[Any], Any]
+_MOST_VALUES = 2**24  # copied float32 numbers of one walk: rows x trees x columns
+_MOST_NODES = 20_000_000
+_EDGES = 64
+
+
+def forest(estimator: Any, method: str) -> Step | None:
+    """`method` of a forest or a tree on a matrix, or None for what is neither.
+
+    Raises Undecided where the rows hold a number that scikit-learn would refuse.
+    """
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
+
+    kind = type(estimator)
+    votes = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
+    means = (RandomForestRegressor, ExtraTreesRegressor, DecisionTreeRegressor, ExtraTreeRegressor)
+    if kind not in votes + means or estimator.n_outputs_ != 1:
+        return None
+    trees = getattr(estimator, "estimators_", None) or [estimator]
+    if sum(tree.tree_.node_count for tree in trees) > _MOST_NODES:
+        return None
+    sums = _Sums(trees, missing=_takes_missing(trees[0]))
+    count = len(trees)
+    if kind in means:
+        return (lambda rows: _mean(sums.of(rows), count)) if method == "predict" else None
+    classes = estimator.classes_
+    if method == "predict":
+        return lambda rows: classes.take(_mean(sums.of(rows), count).argmax(axis=1), axis=0)
+    if method == "predict_proba":
+        return lambda rows: _mean(sums.of(rows), count)
+    return None
+
+
+def thresholds(estimator: Any) -> list[tuple[int, float]]:
+    """Some (feature, threshold) pairs of the trees in a forest: where an answer may turn."""
+    trees = getattr(estimator, "estimators_", None)
+    trees = [estimator] if trees is None else trees
+    told: list[tuple[int, float]] = []
+    for tree in [getattr(each, "tree_", None) for each in list(trees)[:16]]:
+        if tree is not None:
+            inner = (tree.feature >= 0).nonzero()[0][: _EDGES // 16]
+            told += [(int(tree.feature[node]), float(tree.threshold[node])) for node in inner]
+    return told
+
+
+def _takes_missing(tree: Any) -> bool:
+    import numpy as np
+
+    try:
+        return bool(tree._support_missing_values(np.zeros((1, tree.n_features_in_))))
+    except Exception:  # noqa: BLE001 - it is scikit-learn's own business how it says so
+        return False
+
+
+def _mean(sums: Any, count: int) -> Any:
+    # a tree that stands alone is not averaged, and dividing by one changes no bit
+    sums /= count
+    return sums
+
+
+class _Sums:
+    """The sum over all trees of what their leaves hold, one tree after the other as scikit-learn adds them."""
+
+    def __init__(self, trees: list[Any], *, missing: bool) -> None:
+        import numpy as np
+
+        self._numpy = np
+        self._missing = missing
+        self._count = len(trees)
+        self._features = trees[0].n_features_in_
+        self._walk, self._leaves, self._flat = _joined([tree.tree_ for tree in trees], self._features)
+        self._numbers: Any = np.arange(self._count, dtype=np.float32)[:, None]
+        self._most_rows = max(_MOST_VALUES // (self._count * (self._features + 1)), 1)
+
+    def of(self, rows: Any) -> Any:
+        """A matrix (n, features) to the sums (n, classes), or (n,) for a regression."""
+        np = self._numpy
+        single = rows.astype(np.float32)
+        if not np.isfinite(single.sum()) and not self._allowed(single):
+            raise Undecided
+        if len(single) <= self._most_rows:
+            return self._part(single)
+        starts = range(0, len(single), self._most_rows)
+        return np.concatenate([self._part(single[start : start + self._most_rows]) for start in starts])
+
+    def _part(self, single: Any) -> Any:
+        np = self._numpy
+        count, rows = self._count, len(single)
+        copied = np.empty((count, rows, self._features + 1), dtype=np.float32)
+        copied[:, :, :-1] = single
+        copied[:, :, -1] = self._numbers
+        held = self._leaves.take(self._walk(copied.reshape(count * rows, -1)), axis=0)
+        # an array's sum is taken in pairs along its last axis and one by one along the others
+        told = np.add.reduce(held.reshape(count, -1), axis=0) if held.size > count else np.cumsum(held)[-1:]
+        return told if self._flat else told.reshape(rows, -1)
+
+    def _allowed(self, single: Any) -> bool:
+        np = self._numpy
+        return not np.isinf(single).any() and (self._missing or not np.isnan(single).any())
+
+
+def _joined(trees: list[Any], features: int) -> tuple[Step, Any, bool]:
+    """One walk through all trees (rows with a tree's number behind them, to leaves) and what each leaf holds."""
+    import numpy as np
+    from sklearn.tree._tree import NODE_DTYPE, Tree
+
+    above = len(trees) - 1
+    starts = above + np.concatenate([[0], np.cumsum([tree.node_count for tree in trees])])
+    nodes = np.zeros(starts[-1], dtype=NODE_DTYPE)
+    values = np.zeros((starts[-1], trees[0].value.shape[2]))
+    for start, tree in zip(starts, trees, strict=False):
+        part = tree.__getstate__()["nodes"].copy()
+        inner = part["left_child"] >= 0
+        part["left_child"][inner] += start
+        part["right_child"][inner] += start
+        nodes[start : start + len(part)] = part
+        values[start : start + len(part)] = tree.value[:, 0, :]
+    depth = _top(nodes, starts[:-1], features) + max(tree.max_depth for tree in trees)
+    joined = Tree(features + 1, np.array([values.shape[1]], dtype=np.intp), 1)
+    joined.__setstate__(
+        {"max_depth": int(depth), "node_count": len(nodes), "nodes": nodes, "values": values[:, None, :].copy()}
+    )
+    flat = trees[0].value.shape[2] == 1
+    return joined.apply, values[:, 0].copy() if flat else values, flat
+
+
+def _top(nodes: Any, starts: Any, feature: int) -> int:
+    """Write the nodes that lead from the root to each tree by its number. Returns how deep they reach."""
+    free = iter(range(len(starts) - 1))
+
+    def lead(first: int, last: int) -> tuple[int, int]:
+        if last - first == 1:
+            return int(starts[first]), 0
+        here, middle = next(free), (first + last) // 2
+        left, right = lead(first, middle), lead(middle, last)
+        nodes[here]["feature"], nodes[here]["threshold"] = feature, middle - 0.5
+        nodes[here]["left_child"], nodes[here]["right_child"] = left[0], right[0]
+        return here, 1 + max(left[1], right[1])
+
+    return lead(0, len(starts))[1]
