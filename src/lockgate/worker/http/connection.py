@@ -6,24 +6,16 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from lockgate.worker.http.access import AccessLog
-from lockgate.worker.http.answers import CONTINUE, date_line, rendered
+from lockgate.worker.http.answers import CONTINUE, rendered
 from lockgate.worker.http.chunks import BadChunk, Chunks, TooLong
 from lockgate.worker.http.heads import CHUNKED, END, BadHead, Head, parse
-from lockgate.worker.http.limits import LINGER_SECONDS, Limits
-from lockgate.worker.http.messages import CLOSE, Answer, App, Request, failure
-
-Give = Callable[[Path, socket.socket, bytes, str, int], bool]
-"""Sends a connection to the worker of a folder, with unread bytes, home and switches. True: it is there."""
-
-Refused = Callable[[Request, Answer], None]
-"""Hears of what the edge turned away itself."""
+from lockgate.worker.http.limits import LINGER_SECONDS
+from lockgate.worker.http.messages import CLOSE, Answer, Request, failure
+from lockgate.worker.http.shared import Exchange, Shared
 
 _log = logging.getLogger("lockgate.worker")
 _NEVER = float("inf")
@@ -31,62 +23,6 @@ _AT_ONCE = 64  # requests of one connection that are answered before others have
 _FLUSH_SECONDS = 0.005
 _LEAST_READ = 64 * 1024  # bytes of an answer that a client takes within the limit for writing
 _INTERNAL = failure(500, "INTERNAL_ERROR", "The request could not be answered.", CLOSE)
-_TOO_MANY = failure(503, "TEMPORARILY_UNAVAILABLE", "Too many connections are open.", (b"retry-after", b"1"), CLOSE)
-
-
-@dataclass(slots=True)
-class Shared:
-    """What all connections of one edge have in common."""
-
-    app: App
-    limits: Limits
-    home: str = ""
-    identity: bytes = b""
-    give: Give | None = None
-    access: AccessLog | None = None
-    refused: Refused | None = None
-    leaving: bool = False
-    choose: Callable[[], Path | None] | None = None  # set while all connections are to be given away
-    open: set[Connection] = field(default_factory=set)
-    date: bytes = field(default_factory=date_line)
-    prefix: bytes = field(default_factory=lambda: os.urandom(6).hex().encode())
-    count: int = 0
-
-    def fresh_id(self) -> bytes:
-        """A name that no other request has."""
-        self.count += 1
-        return b"%b%08x" % (self.prefix, self.count)
-
-
-class Exchange:
-    """One request that waits for its answer: the `Reply` it is given, and the `Link` it came on.
-
-    It works once: an answer that comes again, or after the client or the connection has gone, goes nowhere.
-    """
-
-    __slots__ = ("_connection", "home", "switches")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Connection | None = connection
-        self.home = connection.home
-        self.switches = connection.switches
-
-    def __call__(self, answer: Answer) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.answered(answer)
-
-    def hand_over(self, folder: Path) -> bool:
-        """See `Link`."""
-        connection = self._connection
-        if connection is None or not connection.hand_over(folder):
-            return False
-        self._connection = None
-        return True
-
-    def forget(self) -> None:
-        """Nobody waits for the answer any more."""
-        self._connection = None
 
 
 class Connection(asyncio.Protocol):
@@ -98,8 +34,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("__weakref__", "_adopted", "_at", "_began", "_body", "_chunks", "_deadline", "_ending", "_exchange"),
-        *("_full", "_half_closed", "_head", "_held", "_last", "_missing", "_paused", "_request", "_secure", "_serving"),
-        *("_shared", "_transport", "_unwritten", "client", "home", "leaving", "switches"),
+        *("_full", "_half_closed", "_head", "_held", "_last", "_missing", "_paused", "_reading_bytes", "_request"),
+        *("_secure", "_serving", "_shared", "_transport", "_turn", "_unwritten", "client", "home", "leaving"),
+        "switches",
     )
 
     def __init__(self, shared: Shared, adopted: bytes | None = None, home: str = "", switches: int = 0) -> None:
@@ -118,11 +55,13 @@ class Connection(asyncio.Protocol):
         self._body: bytearray | None = None  # that is being read
         self._missing = 0
         self._chunks: Chunks | None = None
+        self._reading_bytes = 0  # of the body that is on its way, as they count among all
         self._exchange: Exchange | None = None
         self._request: Request | None = None
         self._began = 0.0
         self._deadline = _NEVER
         self._serving = False
+        self._turn = False  # others have theirs, and then it is ours
         self._ending = False
         self._half_closed = False
         self._paused = False  # reading, by us
@@ -141,18 +80,22 @@ class Connection(asyncio.Protocol):
         shared.open.add(self)
         if adopted:
             self.data_received(adopted)
+        elif adopted is None and len(shared.open) > 2 * shared.limits.connections:
+            transport.abort()  # type: ignore[attr-defined]  # even refusing takes too much by now
         elif adopted is None and len(shared.open) > shared.limits.connections:
-            self._refuse(_TOO_MANY)
-        if shared.choose is not None:
-            # not at once: the loop has not begun to read from it
-            asyncio.get_running_loop().call_soon(self.offer)
+            self._refuse(_too_many())
+        elif shared.choose is not None:
+            self._offer_soon()
 
     def data_received(self, data: bytes) -> None:
         """Read on where the last bytes ended."""
         if self._ending:
             self._discard(len(data))
-        elif self._exchange is not None or self._full or self._serving:
+        elif self._exchange is not None or self._full or self._turn:
             self._hold(data)
+        elif self._shared.choose is not None and not self.leaving:
+            self._hold(data)
+            self._offer_soon()
         elif self._body is not None:
             self._read_body(data)
         elif self._chunks is not None:
@@ -167,8 +110,13 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that will say no more still gets its answer; one that broke off in the middle of a request none."""
-        self._half_closed = True
-        return self._exchange is not None and not self._secure
+        if not self._secure and not self._ending and (self._exchange is not None or self._full or self._turn):
+            self._half_closed = True
+            return True
+        self._forget()
+        self._ending = True
+        self._deadline = monotonic() + self._shared.limits.write_seconds
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         """Forget it."""
@@ -198,6 +146,7 @@ class Connection(asyncio.Protocol):
                     return
         finally:
             self._serving = False
+        self._turn = True
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _serve_next(self) -> bool:
@@ -213,7 +162,7 @@ class Connection(asyncio.Protocol):
         end = at + len(head.raw)
         body = b""
         if head.length:
-            if head.length == CHUNKED or len(held) - end < head.length:
+            if not 0 <= head.length <= min(len(held) - end, self._shared.limits.body_bytes):
                 self._begin_body(head, end)
                 return self._has_more()
             body = held[end : end + head.length]
@@ -232,8 +181,8 @@ class Connection(asyncio.Protocol):
             return False
         if self._body is not None or self._chunks is not None:
             return False
-        if not self._held:
-            self._after_all()
+        if not self._held or (self._shared.choose is not None and not self.leaving):
+            self._rest()
             return False
         self._began = monotonic()
         return True
@@ -263,7 +212,7 @@ class Connection(asyncio.Protocol):
         rest = held[at:]
         self._held, self._at = rest, 0
         if not rest:
-            self._after_all()
+            self._rest()
         elif rest.count(b"\n") != rest.count(b"\r\n") or not (rest[:1].isalpha() or rest == b"\r"):
             self._refuse(failure(400, "BAD_REQUEST", "This is not HTTP.", CLOSE))
         else:
@@ -280,6 +229,9 @@ class Connection(asyncio.Protocol):
             self._refuse(self._too_long())
             return
         self._deadline = self._began + limits.read_seconds
+        if self._half_closed and (head.length == CHUNKED or len(rest) < head.length):
+            self._end(linger=False)  # the rest of it never comes
+            return
         if head.expects and not rest:
             self._transport.write(CONTINUE)
         if head.length == CHUNKED:
@@ -293,8 +245,9 @@ class Connection(asyncio.Protocol):
         assert self._body is not None
         missing = self._missing
         if len(data) < missing:
-            self._body += data
-            self._missing = missing - len(data)
+            if self._count(len(data)):
+                self._body += data
+                self._missing = missing - len(data)
             return
         self._body += memoryview(data)[:missing]
         body, self._body = bytes(self._body), None
@@ -302,6 +255,8 @@ class Connection(asyncio.Protocol):
 
     def _read_chunks(self, data: bytes) -> None:
         assert self._chunks is not None
+        if not self._count(len(data)):
+            return
         try:
             rest = self._chunks.feed(data)
         except BadChunk as error:
@@ -310,7 +265,19 @@ class Connection(asyncio.Protocol):
             self._refuse(self._too_long())
         else:
             if rest is not None:
-                self._complete(bytes(self._chunks.body), rest)
+                body, self._chunks.body = bytes(self._chunks.body), bytearray()
+                self._complete(body, rest)
+
+    def _count(self, size: int) -> bool:
+        """Whether there is room for so many more bytes of bodies; if not, the request is turned away."""
+        shared = self._shared
+        if shared.reading_bytes + size > shared.limits.reading_bytes:
+            told = "Too many large requests are on their way to this endpoint."
+            self._refuse(failure(503, "TEMPORARILY_UNAVAILABLE", told, (b"retry-after", b"1"), CLOSE))
+            return False
+        shared.reading_bytes += size
+        self._reading_bytes += size
+        return True
 
     def _complete(self, body: bytes, rest: bytes) -> None:
         assert self._head is not None
@@ -321,24 +288,31 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """After an answer that came later, or when others had their turn."""
+        self._turn = False
         if self._ending or self._full or self._exchange is not None or self._serving:
+            return
+        if self._shared.choose is not None and not self.leaving:
+            self._offer_soon()
             return
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        if self._at < len(self._held):
+        if self._body is not None or self._chunks is not None:
+            rest, self._held, self._at = self._held[self._at :], b"", 0
+            self.data_received(rest)
+        elif self._at < len(self._held):
             self._began = monotonic()
             self._serve()
         else:
-            self._after_all()
+            self._rest()
 
-    def _after_all(self) -> None:
-        """Every request that came whole has its answer."""
+    def _rest(self) -> None:
+        """Every request that is here as a whole has its answer, or the next is somebody else's to answer."""
         self._deadline = monotonic() + self._shared.limits.idle_seconds
-        if self._half_closed:
+        if self._shared.choose is not None and not self.leaving:
+            self._offer_soon()
+        elif self._half_closed:
             self._end(linger=False)
-        elif self._shared.choose is not None:
-            asyncio.get_running_loop().call_soon(self.offer)
 
     def _hold(self, data: bytes) -> None:
         self._held, self._at = self._held[self._at :] + data, 0
@@ -380,6 +354,8 @@ class Connection(asyncio.Protocol):
         assert head is not None
         assert request is not None
         self._exchange = self._head = self._request = self._chunks = None
+        if self._reading_bytes:
+            self._uncount()
         kept = head.keep_alive and not self.leaving and CLOSE not in answer.headers
         bodiless = head.method == b"HEAD"
         self._transport.write(
@@ -444,6 +420,11 @@ class Connection(asyncio.Protocol):
             self._exchange.forget()
         self._exchange = self._head = self._request = self._chunks = self._body = self._last = None
         self._held, self._at = b"", 0
+        self._uncount()
+
+    def _uncount(self) -> None:
+        self._shared.reading_bytes -= self._reading_bytes
+        self._reading_bytes = 0
 
     # --- leaving, and limits on time
 
@@ -507,14 +488,24 @@ class Connection(asyncio.Protocol):
     def offer(self) -> None:
         """Give the connection to another worker once nothing is on its way to the client."""
         choose = self._shared.choose
-        if choose is None or self._exchange is not None or self._ending or self._transport.is_closing():
+        if self._exchange is not None or self._ending or self._transport.is_closing():
+            return
+        if choose is None or self.leaving:
+            self._go_on()
             return
         if self._transport.get_write_buffer_size() and not self._secure:
+            self._turn = True
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.offer)
             return
         folder = choose()
         if folder is None or not self._give(folder, self._unread(), self.switches):
             self.leaving = True
+            self._go_on()
+
+    def _offer_soon(self) -> None:
+        # not at once: an answer is written at the end of the loop's turn, and a new connection is read from only then
+        self._turn = True
+        asyncio.get_running_loop().call_soon(self.offer)
 
     def _unread(self) -> bytes:
         head = self._head.raw if self._head is not None else b""
@@ -546,3 +537,7 @@ class Connection(asyncio.Protocol):
         # closes our descriptor and tells the client nothing: the socket lives on in the other worker
         transport.abort()
         return True
+
+
+def _too_many() -> Answer:
+    return failure(503, "TEMPORARILY_UNAVAILABLE", "Too many connections are open.", (b"retry-after", b"1"), CLOSE)

@@ -11,9 +11,10 @@ from time import monotonic
 
 from lockgate.worker.http.access import AccessLog
 from lockgate.worker.http.answers import date_line
-from lockgate.worker.http.connection import Connection, Give, Refused, Shared
+from lockgate.worker.http.connection import Connection
 from lockgate.worker.http.limits import Limits
 from lockgate.worker.http.messages import App
+from lockgate.worker.http.shared import Give, Refused, Shared
 
 _log = logging.getLogger("lockgate.worker")
 _LOOK_EVERY = 0.5

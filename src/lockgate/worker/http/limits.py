@@ -15,7 +15,7 @@ class Limits:
     """Bytes and seconds. `read` is from the first byte of a request to its last, `idle` from an answer to the next.
 
     `write` is how long a client may leave an answer unread. `held` is how many bytes of later requests are read ahead
-    while one is being answered.
+    while one is being answered, `reading_bytes` is for the bodies of all connections that are on their way.
     """
 
     connections: int = 4096
@@ -25,6 +25,7 @@ class Limits:
     read_seconds: float = 30.0
     idle_seconds: float = 75.0
     write_seconds: float = 30.0
+    reading_bytes: int = 512 * 1024 * 1024
 
     @classmethod
     def of(cls, config: WorkerConfig) -> Limits:
@@ -33,6 +34,7 @@ class Limits:
             connections=config.connection_limit,
             head_bytes=config.head_limit,
             body_bytes=config.body_limit,
+            reading_bytes=8 * config.body_limit,
             read_seconds=config.read_seconds,
             idle_seconds=config.keep_alive_seconds,
             write_seconds=config.read_seconds,

@@ -49,7 +49,7 @@ class Request:
     """One whole request. `path` is as it was sent, without the query; names of headers are in lower case.
 
     `id` is the client's `X-Request-Id` where it is a sane one, else a fresh one. `link` is None where a connection
-    cannot be handed on at all.
+    cannot be handed on at all. The list of headers is not to be changed: requests that look the same share it.
     """
 
     method: bytes

@@ -1,0 +1,92 @@
+"""What all connections of one edge have in common, and what they give to those behind the edge."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lockgate.worker.http.access import AccessLog
+from lockgate.worker.http.answers import date_line
+from lockgate.worker.http.limits import Limits
+from lockgate.worker.http.messages import Answer, App, Request
+
+Give = Callable[[Path, socket.socket, bytes, str, int], bool]
+"""Sends a connection to the worker of a folder, with unread bytes, home and switches. True: it is there."""
+
+Refused = Callable[[Request, Answer], None]
+"""Hears of what the edge turned away itself."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of one edge have in common."""
+
+    app: App
+    limits: Limits
+    home: str = ""
+    identity: bytes = b""
+    give: Give | None = None
+    access: AccessLog | None = None
+    refused: Refused | None = None
+    leaving: bool = False
+    choose: Callable[[], Path | None] | None = None  # set while all connections are to be given away
+    open: set[Any] = field(default_factory=set)
+    date: bytes = field(default_factory=date_line)
+    prefix: bytes = field(default_factory=lambda: os.urandom(6).hex().encode())
+    count: int = 0
+    reading_bytes: int = 0  # of all bodies that are on their way
+
+    def fresh_id(self) -> bytes:
+        """A name that no other request has."""
+        self.count += 1
+        return b"%b%08x" % (self.prefix, self.count)
+
+
+class Waiting(Protocol):
+    """A connection with one request that waits for its answer."""
+
+    home: str
+    switches: int
+
+    def answered(self, answer: Answer) -> None:
+        """Write it."""
+        ...
+
+    def hand_over(self, folder: Path) -> bool:
+        """Give the connection to the worker of that folder."""
+        ...
+
+
+class Exchange:
+    """One request that waits for its answer: the `Reply` it is given, and the `Link` it came on.
+
+    It works once: an answer that comes again, or after the client or the connection has gone, goes nowhere.
+    """
+
+    __slots__ = ("_connection", "home", "switches")
+
+    def __init__(self, connection: Waiting) -> None:
+        self._connection: Waiting | None = connection
+        self.home = connection.home
+        self.switches = connection.switches
+
+    def __call__(self, answer: Answer) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.answered(answer)
+
+    def hand_over(self, folder: Path) -> bool:
+        """See `Link`."""
+        connection = self._connection
+        if connection is None or not connection.hand_over(folder):
+            return False
+        self._connection = None
+        return True
+
+    def forget(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._connection = None
