@@ -43,6 +43,11 @@ class Entrance:
         self._tokens = good if good or self._closed else None
         self._good_tokens = set()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a token is asked for."""
+        return self._tokens is not None
+
     def refusal(self, request: Request, *, guarded: bool = True) -> Answer | None:
         """Why the request is turned away, None when it may come in. What is not `guarded` needs no token."""
         authorization = b""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from lockgate.usecases.login import secret_digest
+from lockgate.wire.routes import Place
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.http.messages import Answer, Reply, Request
 from lockgate.worker.routing.app import Router, identity_of
@@ -39,8 +41,8 @@ class Watcher:
     def passed(self, how: str) -> None:
         self.ways.append(how)
 
-    def text(self) -> bytes:
-        return b"counted 1\n"
+    def text(self, *, alone: bool = False) -> bytes:
+        return b"own 1\n" if alone else b"all 1\n"
 
 
 class Echo:
@@ -179,7 +181,14 @@ def test_what_is_told_of_the_worker_has_its_own_form() -> None:
     assert version is not None
     assert metrics is not None
     assert version.body == b"3.17.2"
-    assert (metrics.body, metrics.content_type) == (b"counted 1\n", b"text/plain; version=0.0.4; charset=utf-8")
+    assert (metrics.body, metrics.content_type) == (b"all 1\n", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def test_where_a_token_is_asked_for_its_bearer_sees_what_was_counted_of_this_endpoint_alone() -> None:
+    router = made(tokens=(secret_digest("lge_one"),))
+    metrics = ask(router, "GET", "/metrics", authorization="Bearer lge_one")
+    assert metrics is not None
+    assert metrics.body == b"own 1\n"
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5002", "127.0.0.1:80", "[::1]:5002", "[::1]"])
@@ -219,6 +228,89 @@ def test_once_another_took_over_a_connection_goes_there_with_its_request() -> No
     assert router._observer.ways == ["handed"]  # type: ignore[attr-defined]
     router.turn(Traffic.ANSWER)
     assert status(router, "POST", "/invocations") == 200
+
+
+OTHER = Place("e2", "c/d", "127.0.0.1", 5003, ("/c1", "/c2"))
+OWN = Place("e", "a b", "127.0.0.1", 5002, ("/w",))
+
+
+def beside(**told: Any) -> Router:
+    """A worker that knows another model of its environment."""
+    router = made(**told)
+    router.tell_routes({"places": [OWN.plain(), OTHER.plain()]})
+    return router
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/models/c%2Fd/invocations"),
+        ("POST", "/models/c%2fd/invocations"),
+        ("POST", "/models/%63%2Fd/versions/3/invocations"),
+        ("GET", "/v2/models/c%2Fd"),
+        ("HEAD", "/v2/models/c%2Fd/ready"),
+        ("POST", "/v2/models/c%2Fd/versions/3/infer"),
+    ],
+)
+def test_a_request_for_another_model_takes_its_connection_to_a_worker_of_that_model(method: str, path: str) -> None:
+    router = beside()
+    line = Line(Path("/c1"), Path("/c2"))
+    assert ask(router, method, path, b"x", line) is None
+    assert ask(router, method, path, b"x", line) is None
+    assert set(line.given) == {Path("/c1"), Path("/c2")}, "its workers take turns"
+
+
+def test_a_worker_that_takes_nothing_is_passed_over() -> None:
+    line = Line(Path("/c2"))
+    router = beside()
+    for _ in range(3):
+        assert ask(router, "POST", "/models/c%2Fd/invocations", b"x", line) is None
+    assert line.given == [Path("/c2")] * 3
+
+
+def test_a_path_that_names_no_model_means_the_endpoint_by_whose_port_the_client_came() -> None:
+    router = beside()
+    line = Line(Path("/c1"), Path("/c2"), home="e2")
+    for path in ("/invocations", "/ping", "/metrics", "/v2", "/feedback"):
+        assert ask(router, "GET" if path in ("/ping", "/metrics", "/v2") else "POST", path, b"x", line) is None
+    assert len(line.given) == 5
+    answer = ask(router, "POST", "/models/a%20b/invocations", b"x", line)
+    assert answer is not None
+    assert answer.body == b"invoked x"
+
+
+def test_a_connection_that_came_to_an_endpoint_nobody_knows_any_more_is_closed_for_a_fresh_one() -> None:
+    answer = ask(beside(), "POST", "/invocations", b"x", Line(home="e9"))
+    assert answer is not None
+    assert (answer.status, (b"connection", b"close") in answer.headers) == (503, True)
+
+
+def test_another_models_token_is_asked_for_by_that_model_and_not_here() -> None:
+    router = beside(tokens=(secret_digest("lge_one"),))
+    line = Line(Path("/c1"), Path("/c2"))
+    assert ask(router, "POST", "/models/c%2Fd/invocations", b"x", line) is None
+    assert status(router, "POST", "/models/nobody/invocations") == 401
+    assert ask(router, "POST", "/models/c%2Fd/invocations", b"x", line, host="evil.example").status == 403  # type: ignore[union-attr]
+
+
+def test_what_another_worker_passes_on_for_the_wrong_model_goes_no_further() -> None:
+    heard: list[Answer] = []
+    host = [(b"host", b"localhost")]
+    beside().passed_on(Request(b"POST", b"/models/c%2Fd/invocations", b"", host, b""), heard.append)
+    assert [answer.status for answer in heard] == [404]
+
+
+def test_junk_from_the_agent_changes_nothing() -> None:
+    router = beside()
+    routes: list[dict[str, Any]] = [{}, {"places": [{}]}, {"places": [{**OTHER.plain(), "port": "x"}]}]
+    splits: list[dict[str, Any]] = [{}, {"versions": [], "split": {}}, {"versions": [{}], "split": None}]
+    for told in routes:
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            router.tell_routes(told)
+    for told in splits:
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            router.tell_split(told)
+    assert ask(router, "POST", "/models/c%2Fd/invocations", b"x", Line(Path("/c1"), Path("/c2"))) is None
 
 
 def _fields(config: WorkerConfig) -> dict[str, Any]:

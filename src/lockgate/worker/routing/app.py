@@ -5,59 +5,64 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any
 from urllib.parse import quote
 
+from lockgate.wire.routes import Place
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.entrance import Entrance
 from lockgate.worker.http.messages import CLOSE, Answer, App, Reply, Request, failure
 from lockgate.worker.observing.observer import Observer
+from lockgate.worker.routing.neighbours import Neighbours
 from lockgate.worker.routing.passing import Address, Passer, hops_of
-from lockgate.worker.routing.paths import Named, named
+from lockgate.worker.routing.paths import Way, named, path_of
+from lockgate.worker.routing.served import How, Serves, describing, inferring, invoking, probing
 from lockgate.worker.routing.traffic import Traffic
+from lockgate.worker.routing.versions import Load, Versions
 
 _log = logging.getLogger("lockgate.worker")
-_ASKED = (b"GET", b"HEAD")
-_TOLD = (b"POST",)
+MOST_SWITCHES = 3
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _AGAIN = (b"retry-after", b"1")
 _MOST_HOPS = 4
 _MARGIN_SECONDS = 2.0  # a worker that is asked in passing may take its whole time, and the way there a little
 
 
-class Serves(Protocol):
-    """What is needed of a loaded version."""
-
-    model: str
-    version: int
-    release: str
-    engine: str
-    identity: bytes
-
-    def invoke(self, request: Request, reply: Reply) -> None:
-        """Answer one invocation in MLflow's scoring protocol, now or later."""
-        ...
-
-    def infer(self, request: Request, reply: Reply) -> None:
-        """Answer one inference request of the Open Inference Protocol."""
-        ...
-
-    def describe(self) -> Answer:
-        """The model's metadata as the Open Inference Protocol gives it."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers one path. `unnamed`: the path names no model, so the endpoint of the client's port is meant."""
+    """What answers one path, and to which methods.
+
+    `guarded`: the endpoint's token is asked for here. `unnamed`: the path names no model, so the endpoint is meant by
+    whose port the client came. `away`: another endpoint's workers answer.
+    """
 
     methods: tuple[bytes, ...]
     answer: App
     guarded: bool = True
     unnamed: bool = False
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is asked by a path that names a model. `divided`: versions share it."""
+
+    methods: tuple[bytes, ...]
+    how: How
+    divided: bool = False
+
+
+_ASKED = (b"GET", b"HEAD")
+_TOLD = (b"POST",)
+KINDS: dict[Way, Kind] = {
+    (b"models", b"invocations"): Kind(_TOLD, invoking, divided=True),
+    (b"v2", b"infer"): Kind(_TOLD, inferring, divided=True),
+    (b"v2", b""): Kind(_ASKED, describing),
+    (b"v2", b"ready"): Kind(_ASKED, probing),
+}
 
 
 class Router:
@@ -66,10 +71,17 @@ class Router:
     `mlflow_version` and `served` are set once the model is loaded, `feedback` where labels are taken.
     """
 
-    def __init__(self, config: WorkerConfig, observer: Observer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        observer: Observer,
+        load: Load | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._observer = observer
         self._clock = clock
+        self._home = config.endpoint
         self._identity = identity_of(config.model, config.version, config.release)
         self._traffic = Traffic.ANSWER
         self._successors: Sequence[Address] = ()
@@ -77,6 +89,8 @@ class Router:
         self._known: dict[bytes, Route] = {}
         self.entrance = Entrance(config)
         self.passer = Passer(limit=config.queue_limit, seconds=config.timeout_seconds + _MARGIN_SECONDS)
+        self._neighbours = Neighbours(config.endpoint)
+        self._versions = Versions(config, observer, self.passer, load, clock)
         self.mlflow_version = ""
         self.feedback: App | None = None
         self._pong = Answer(200, b"\n", identity=self._identity)
@@ -102,9 +116,33 @@ class Router:
         self._traffic = traffic
         self._successors = (*successors, (self._config.host, self._config.port))
 
+    def tell_routes(self, told: Mapping[str, Any]) -> None:
+        """Take what the agent says of the environment's endpoints: `places`, each a `Place`.
+
+        Raises KeyError, TypeError or ValueError when it is something else, and has then changed nothing.
+        """
+        self._neighbours.tell(told)
+        self._learn()
+
+    def tell_split(self, told: Mapping[str, Any]) -> None:
+        """Take what the agent says of further versions of the model: `versions`, each a `Beside`, and `split`.
+
+        Raises KeyError, TypeError or ValueError when it is something else, and has then changed nothing.
+        """
+        self._versions.tell(told)
+        self._learn()
+
+    def close(self) -> None:
+        """Let go of lines to other workers, and of further versions."""
+        self.passer.close()
+        self._versions.close()
+
     def __call__(self, request: Request, reply: Reply, hops: int = 0) -> None:
         """Answer one request of a client, now or later, or let its connection go."""
         route = self._known.get(request.path) or self._found(request)
+        link = request.link
+        if route.unnamed and link is not None and link.home != self._home:
+            route = self._homeward(link.home, route)
         refusal = self.entrance.refusal(request, guarded=route.guarded)
         if refusal is not None:
             self._say(request, reply, refusal)
@@ -117,7 +155,10 @@ class Router:
 
     def passed_on(self, request: Request, reply: Reply) -> None:
         """Answer one request that another worker passes on. It goes no further, unless this one was taken over too."""
-        self(request, reply, hops_of(request))
+        if (self._known.get(request.path) or self._found(request)).away:
+            self._not_here(request, reply)  # it was sent to the wrong place: who sent it knows no better
+        else:
+            self(request, reply, hops_of(request))
 
     # --- what paths answer
 
@@ -128,36 +169,60 @@ class Router:
             b"/health": Route(_ASKED, self._ping, guarded=False, unnamed=True),
             b"/version": Route(_ASKED, self._version, unnamed=True),
             b"/metrics": Route(_ASKED, self._metrics, unnamed=True),
-            b"/invocations": Route(_TOLD, self._invocations, unnamed=True),
+            b"/invocations": Route(_TOLD, self._divided(invoking), unnamed=True),
             b"/feedback": Route(_TOLD, self._feedback, unnamed=True),
             b"/v2": Route(_ASKED, self._server, unnamed=True),
             b"/v2/health/live": Route(_ASKED, self._live, guarded=False, unnamed=True),
             b"/v2/health/ready": Route(_ASKED, self._ready, guarded=False, unnamed=True),
         }
-        own = quote(self._config.model, safe="").encode()
-        version = b"/versions/%d" % self._config.version
-        for model in {own, self._config.model.encode()}:
-            known[b"/models/" + model + b"/invocations"] = Route(_TOLD, self._invocations)
-            known[b"/models/" + model + version + b"/invocations"] = Route(_TOLD, self._invocations)
-            for one in (b"/v2/models/" + model, b"/v2/models/" + model + version):
-                known[one] = Route(_ASKED, self._described)
-                known[one + b"/ready"] = Route(_ASKED, self._ready)
-                known[one + b"/infer"] = Route(_TOLD, self._infer)
+        model, version = self._config.model, self._config.version
+        for way, kind in KINDS.items():
+            known[path_of(way, model)] = Route(
+                kind.methods, self._divided(kind.how) if kind.divided else self._own(way)
+            )
+            known[path_of(way, model, version)] = Route(kind.methods, self._own(way))
+            for other in self._versions.numbers:
+                answer = partial(self._exactly, other, kind.how)
+                known[path_of(way, model, other)] = Route(kind.methods, answer)
+            for place in self._neighbours.models.values():
+                answer = partial(self._elsewhere, place)
+                known[path_of(way, place.model)] = Route(kind.methods, answer, guarded=False, away=True)
         self._known = known
 
     def _found(self, request: Request) -> Route:
-        """What a path answers that was not put down: another spelling, another model, or nothing."""
-        path = request.path
-        known = named(path)
-        if known is None:
+        """What a path answers that was not put down: another spelling, a version of another model, or nothing."""
+        asked = named(request.path)
+        if asked is None:
             return Route((request.method,), self._nothing)
-        return self._of_another(known)
+        methods = KINDS[asked.way].methods
+        if asked.model == self._config.model:
+            return self._known.get(path_of(asked.way, asked.model, asked.version)) or Route(methods, self._not_here)
+        place = self._neighbours.models.get(asked.model)
+        if place is None:
+            return Route(methods, self._not_here)
+        return Route(methods, partial(self._elsewhere, place), guarded=False, away=True)
 
-    def _of_another(self, asked: Named) -> Route:
-        if asked.model == self._config.model and asked.version in (None, self._config.version):
-            spelt = asked.path(self._config.model, asked.version)
-            return self._known[spelt]
-        return Route((*_ASKED, *_TOLD), partial(self._not_here, asked))
+    def _homeward(self, home: str, route: Route) -> Route:
+        """The same path at the endpoint by whose port the client came."""
+        place = self._neighbours.endpoints.get(home)
+        answer = self._astray if place is None else partial(self._elsewhere, place)
+        return Route(route.methods, answer, guarded=False, away=True)
+
+    def _own(self, way: Way) -> App:
+        return {
+            (b"models", b"invocations"): self._invocations,
+            (b"v2", b"infer"): self._infer,
+            (b"v2", b"ready"): self._ready,
+            (b"v2", b""): self._described,
+        }[way]
+
+    def _divided(self, how: How) -> App:
+        """What answers requests that name no version: the worker's own one, unless others have a share."""
+        primary = self._invocations if how is invoking else self._infer
+        return partial(self._versions.divide, how, primary) if self._versions.divides else primary
+
+    def _exactly(self, number: int, how: How, request: Request, reply: Reply) -> None:
+        self._versions.exactly(number, how, request, reply)
 
     def _nothing(self, request: Request, reply: Reply) -> None:
         told = request.path.decode("latin-1")[:200]
@@ -167,12 +232,18 @@ class Router:
             failure(404, "RESOURCE_DOES_NOT_EXIST", f"There is nothing at {told}. Predictions: POST /invocations"),
         )
 
-    def _not_here(self, asked: Named, request: Request, reply: Reply) -> None:
-        own = f"{self._config.model!r}, version {self._config.version}"
-        wanted = f"{asked.model[:200]!r}" + ("" if asked.version is None else f", version {asked.version},")
+    def _not_here(self, request: Request, reply: Reply) -> None:
+        asked = named(request.path)
+        wanted = repr(asked.model[:200]) if asked is not None else "of that name"
+        wanted += f", version {asked.version}," if asked is not None and asked.version is not None else ""
+        versions = ", ".join(map(str, sorted({self._config.version, *self._versions.numbers})))
         path = f"POST /models/{quote(self._config.model, safe='')}/invocations"
-        told = f"Model {wanted} is not served here. This endpoint serves {own}: {path}"
-        self._say(request, reply, failure(404, "RESOURCE_DOES_NOT_EXIST", told))
+        told = f"Model {wanted} is not served here. This endpoint serves {self._config.model!r}, version {versions}: "
+        self._say(request, reply, failure(404, "RESOURCE_DOES_NOT_EXIST", told + path))
+
+    def _astray(self, request: Request, reply: Reply) -> None:
+        """The endpoint that the client came to is not known here. On a new connection it gets there again."""
+        self._say(request, reply, _changing_over(CLOSE))
 
     def _ping(self, request: Request, reply: Reply) -> None:
         self._say(request, reply, self._pong if self._served is not None else _starting())
@@ -181,7 +252,7 @@ class Router:
         self._say(request, reply, Answer(200, self.mlflow_version.encode()))
 
     def _metrics(self, request: Request, reply: Reply) -> None:
-        self._say(request, reply, Answer(200, self._observer.text(), _TEXT))
+        self._say(request, reply, Answer(200, self._observer.text(alone=self.entrance.asks), _TEXT))
 
     def _server(self, request: Request, reply: Reply) -> None:
         told = {"name": "lockgate", "version": self.mlflow_version, "extensions": []}
@@ -242,6 +313,20 @@ class Router:
                 self._observer.passed("handed")
                 return
         self._pass_on(request, reply, self._successors, hops, CLOSE)
+
+    def _elsewhere(self, place: Place, request: Request, reply: Reply) -> None:
+        """Let another endpoint's worker answer: give it the connection, or pass on what one asks that changes often.
+
+        A load balancer's connection asks now for one model, now for another: giving it away each time costs more.
+        """
+        folders = self._neighbours.turn(place)
+        link = request.link
+        if link is not None and link.switches < MOST_SWITCHES:
+            for folder in folders:
+                if link.hand_over(folder):
+                    self._observer.passed("handed")
+                    return
+        self._pass_on(request, reply, [*folders, (place.host, place.port)], 0)
 
     def _pass_on(
         self, request: Request, reply: Reply, to: Sequence[Address], hops: int, *headers: tuple[bytes, bytes]

@@ -5,25 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
-_LONGEST = 2048  # a model's name has at most 256 characters, of at most 12 bytes each when quoted
-_ENDS = {(b"models", b"invocations"), (b"v2", b""), (b"v2", b"ready"), (b"v2", b"infer")}
+Way = tuple[bytes, bytes]
+"""How such a path begins, and how it ends."""
+
+_LONGEST = 4096  # a model's name has at most 256 characters, of at most 12 bytes each when quoted
+_WAYS: frozenset[Way] = frozenset({(b"models", b"invocations"), (b"v2", b""), (b"v2", b"ready"), (b"v2", b"infer")})
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a path names: `kind` is how it begins, `what` how it ends. No version: whichever serves."""
+    """What a path names. No version: whichever serves."""
 
-    kind: bytes
+    way: Way
     model: str
     version: int | None
-    what: bytes
 
-    def path(self, model: str, version: int | None) -> bytes:
-        """The same path about that model and version, in the spelling that routes are put down in."""
-        parts = [b"", b"models"] if self.kind == b"models" else [b"", b"v2", b"models"]
-        parts.append(quote(model, safe="").encode())
-        parts += [] if version is None else [b"versions", b"%d" % version]
-        return b"/".join([*parts, self.what] if self.what else parts)
+
+def path_of(way: Way, model: str, version: int | None = None) -> bytes:
+    """The path, in the spelling that most clients use."""
+    parts = [b"", b"models"] if way[0] == b"models" else [b"", b"v2", b"models"]
+    parts.append(quote(model, safe="").encode())
+    parts += [] if version is None else [b"versions", b"%d" % version]
+    return b"/".join([*parts, way[1]] if way[1] else parts)
 
 
 def named(path: bytes) -> Named | None:
@@ -42,10 +45,10 @@ def named(path: bytes) -> Named | None:
         if not (told.isdigit() and len(told) <= 9 and not told.startswith(b"0")):
             return None
         version, rest = int(told), rest[2:]
-    what = rest[0] if rest else b""
-    if len(rest) > 1 or (kind, what) not in _ENDS or (rest and not what):
+    end = rest[0] if rest else b""
+    if len(rest) > 1 or (kind, end) not in _WAYS or (rest and not end):
         return None
     try:
-        return Named(kind, unquote_to_bytes(model).decode(), version, what)
+        return Named((kind, end), unquote_to_bytes(model).decode(), version)
     except UnicodeDecodeError:
         return None
