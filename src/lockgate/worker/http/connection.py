@@ -15,7 +15,7 @@ from lockgate.worker.http.chunks import BadChunk, Chunks, TooLong
 from lockgate.worker.http.heads import CHUNKED, END, BadHead, Head, parse
 from lockgate.worker.http.limits import LINGER_SECONDS
 from lockgate.worker.http.messages import CLOSE, Answer, Request, failure
-from lockgate.worker.http.shared import Exchange, Shared
+from lockgate.worker.http.shared import Exchange, Shared, too_long, too_many
 
 _log = logging.getLogger("lockgate.worker")
 _NEVER = float("inf")
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         elif adopted is None and len(shared.open) > 2 * shared.limits.connections:
             transport.abort()  # type: ignore[attr-defined]  # even refusing takes too much by now
         elif adopted is None and len(shared.open) > shared.limits.connections:
-            self._refuse(_too_many())
+            self._refuse(too_many())
         elif shared.choose is not None:
             self._offer_soon()
 
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
         rest = self._held[end:]
         self._held, self._at, self._head = b"", 0, head
         if head.length > limits.body_bytes:
-            self._refuse(self._too_long())
+            self._refuse(too_long(self._shared.limits))
             return
         self._deadline = self._began + limits.read_seconds
         if self._half_closed and (head.length == CHUNKED or len(rest) < head.length):
@@ -262,7 +262,7 @@ class Connection(asyncio.Protocol):
         except BadChunk as error:
             self._refuse(failure(400, "BAD_REQUEST", str(error), CLOSE))
         except TooLong:
-            self._refuse(self._too_long())
+            self._refuse(too_long(self._shared.limits))
         else:
             if rest is not None:
                 body, self._chunks.body = bytes(self._chunks.body), bytearray()
@@ -383,11 +383,6 @@ class Connection(asyncio.Protocol):
         if shared.access is not None:
             shared.access.add(request, answer, self.client or self._named())
         self._end(linger=True)
-
-    def _too_long(self) -> Answer:
-        limit = self._shared.limits.body_bytes / (1024 * 1024)
-        told = f"The body is larger than {limit:g} MiB, the limit of this endpoint. Send fewer rows at a time."
-        return failure(413, "BAD_REQUEST", told, CLOSE)
 
     def _named(self) -> str:
         peer = self._transport.get_extra_info("peername")
@@ -537,7 +532,3 @@ class Connection(asyncio.Protocol):
         # closes our descriptor and tells the client nothing: the socket lives on in the other worker
         transport.abort()
         return True
-
-
-def _too_many() -> Answer:
-    return failure(503, "TEMPORARILY_UNAVAILABLE", "Too many connections are open.", (b"retry-after", b"1"), CLOSE)

@@ -67,7 +67,7 @@ def parse(raw: bytes) -> Head:
         raise BadHead(400, "This is not HTTP.")
     head = Head(raw, parser.get_method(), b"", b"", seen.headers, is_old=line.endswith(b"0"))
     head.keep_alive = not head.is_old
-    _read_headers(head)
+    read_headers(head)
     _read_target(head, seen.target)
     return head
 
@@ -106,7 +106,8 @@ def _refuse_what_others_may_read_otherwise(raw: bytes, line: bytes) -> None:
         raise BadHead(400, f"{_shown(line)} is no request line.")
 
 
-def _read_headers(head: Head) -> None:
+def read_headers(head: Head) -> None:
+    """Fill in what the headers of a head say. Raises BadHead."""
     hosts = lengths = codings = 0
     for name, value in head.headers:
         if name == b"host":

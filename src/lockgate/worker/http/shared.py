@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lockgate.worker.http.access import AccessLog
 from lockgate.worker.http.answers import date_line
 from lockgate.worker.http.limits import Limits
-from lockgate.worker.http.messages import Answer, App, Request
+from lockgate.worker.http.messages import CLOSE, Answer, App, Request, failure
 
 Give = Callable[[Path, socket.socket, bytes, str, int], bool]
 """Sends a connection to the worker of a folder, with unread bytes, home and switches. True: it is there."""
@@ -90,3 +90,15 @@ class Exchange:
     def forget(self) -> None:
         """Nobody waits for the answer any more."""
         self._connection = None
+
+
+def too_many() -> Answer:
+    """What a connection beyond the limit is told."""
+    return failure(503, "TEMPORARILY_UNAVAILABLE", "Too many connections are open.", (b"retry-after", b"1"), CLOSE)
+
+
+def too_long(limits: Limits) -> Answer:
+    """What a request with too large a body is told."""
+    limit = limits.body_bytes / (1024 * 1024)
+    told = f"The body is larger than {limit:g} MiB, the limit of this endpoint. Send fewer rows at a time."
+    return failure(413, "BAD_REQUEST", told, CLOSE)
