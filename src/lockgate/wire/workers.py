@@ -71,8 +71,10 @@ class WorkerConfig:
     tls_key: str = ""
     access_log: bool = False
     traces: str = ""  # where spans are sent, by OTLP over HTTP; empty: nowhere
+    traces_share: float = 1.0  # of the predictions whose callers do not say whether they are traced
     predictions: str = ""  # the folder that logged predictions and feedback lie in
     log_predictions: float = 0.0
+    prediction_days: int = 90  # after which what was logged is removed; 0: never
     batch_wait_seconds: float = 0.0
     batch_rows: int = 1024  # of one prediction, when requests are put together
     connection_limit: int = 4096

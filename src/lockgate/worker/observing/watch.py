@@ -1,4 +1,4 @@
-"""Counts what one worker does, for all workers of its group together."""
+"""Counts what one worker does, for all workers of its group together; has it logged and traced."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lockgate.wire.workers import WorkerConfig
-from lockgate.worker.http.messages import Answer, Request
+from lockgate.worker.http.messages import Answer, App, Request
 from lockgate.worker.observing import families
 from lockgate.worker.observing.counts import Counts
 from lockgate.worker.observing.exposition import exposed
 from lockgate.worker.observing.families import OTHER, Family
+from lockgate.worker.observing.feedback import Feedback
+from lockgate.worker.observing.keeping import Keeper
+from lockgate.worker.observing.traces import Traces
 
 _SAMPLED_EVERY = 0.5
 _AT = families.offsets()
@@ -24,7 +27,8 @@ class Watch:
 
     `answered`, `waiting`, `passed` and `text` are called on the loop's thread, `predicted` and `tally` on any. `busy`
     tells how many connections have a request under way. A group's folder is `<environment>/<endpoint>/<release>`
-    below the folder of all groups of a machine; a worker without one counts for itself.
+    below the folder of all groups of a machine; a worker without one counts for itself. `feedback` takes labels once
+    `start` was called, where there is a folder for them.
     """
 
     def __init__(self, config: WorkerConfig, *, busy: Callable[[], int] = lambda: 0) -> None:
@@ -44,31 +48,44 @@ class Watch:
         self._ways = _places(families.PASSED)
         self._outcomes = _places(families.KEPT)
         self._timer: asyncio.TimerHandle | None = None
+        self._keeper = Keeper(config, self.tally) if config.predictions else None
+        self._logs = self._keeper is not None and config.log_predictions > 0
+        self._traces = Traces(config, self.tally) if config.traces else None
+        self.feedback: App | None = None
 
     def loaded(self, engine: str) -> None:
         """Say what computes the predictions, once it is known."""
         self._labels["engine"] = engine
         self._counts.label(self._labels)
+        if self._keeper is not None:
+            self._keeper.loaded(engine)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Keep what other workers of the group read about this moment fresh, until `close`."""
-        self._sample()
-        self._timer = loop.call_later(_SAMPLED_EVERY, self.start, loop)
+        """Take feedback, where it is kept, and tell the other workers twice a second what goes on here."""
+        if self._keeper is not None:
+            self.feedback = Feedback(self._keeper, loop)
+        self._keep_fresh(loop)
 
     def close(self) -> None:
-        """Count no more."""
+        """Write and send what waits, for some seconds at most: call it off the loop, when requests are over."""
         if self._timer is not None:
             self._timer.cancel()
-        self._cells[_IN_FLIGHT] = self._cells[_WAITING] = 0.0
+        for part in (self._keeper, self._traces):
+            if part is not None:
+                part.close()
 
-    def answered(self, request: Request, answer: Answer, seconds: float, *, invocation: bool) -> None:  # noqa: ARG002
-        """Count one answer, and how long it took when it was a prediction's."""
+    def answered(self, request: Request, answer: Answer, seconds: float, *, invocation: bool) -> None:
+        """Count one answer; log and trace it where that is wanted."""
         cells = self._cells
         cells[self._codes.get(answer.status, _OTHER_CODE)] += 1.0
         if invocation:
             cells[_SECONDS + bisect_left(_SECONDS_BOUNDS, seconds)] += 1.0
             cells[_SECONDS_SUM] += seconds
             cells[_ROWS] += answer.rows
+            if self._logs and self._keeper is not None:
+                self._keeper.offer(request, answer, seconds)
+        if self._traces is not None:
+            self._traces.offer(request, answer, seconds, invocation=invocation)
 
     def predicted(self, requests: int, rows: int, seconds: float) -> None:
         """Count one call of the model."""
@@ -113,6 +130,10 @@ class Watch:
         endpoints = [endpoint] if alone else sorted(_folders(endpoint.parent))
         for each in endpoints:
             yield from sorted(_folders(each))
+
+    def _keep_fresh(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sample()
+        self._timer = loop.call_later(_SAMPLED_EVERY, self._keep_fresh, loop)
 
     def _sample(self) -> None:
         self._cells[_IN_FLIGHT] = self.busy()
