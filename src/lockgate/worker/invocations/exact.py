@@ -60,9 +60,28 @@ class Scorer:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises has an answer, as in MLflow: 500
             _log.exception("the model's answer could not be given")
             return failure(500, "INTERNAL_ERROR", f"The model's answer could not be given: {one_line(error)}")
+        rows = _rows(result.response) if result.status == 200 else 0
         # Starlette adds the charset to text and to nothing else, and MLflow's answers come through Starlette
         charset = "; charset=utf-8" if result.mimetype.startswith("text/") else ""
-        return Answer(result.status, result.response.encode(), (result.mimetype + charset).encode())
+        return Answer(result.status, result.response.encode(), (result.mimetype + charset).encode(), rows=rows)
+
+    def predictions(self, body: bytes) -> list[Any] | None:
+        """The parsed predictions for a JSON body, None when MLflow refuses it or answers in another shape."""
+        from mlflow.pyfunc import scoring_server
+
+        try:
+            result = scoring_server.invocations(body, "application/json", self.model, self._schema)
+            told = json.loads(result.response)["predictions"]
+        except (Exception, SystemExit):  # noqa: BLE001 - why is of no interest where this is asked
+            return None
+        return told if isinstance(told, list) else None
+
+
+def _rows(answer: str) -> int:
+    """How many predictions an answer holds."""
+    told = json.loads(answer)
+    predictions = told.get("predictions") if isinstance(told, dict) else told
+    return len(predictions) if isinstance(predictions, list) else 1
 
 
 def _refusal(error: Any) -> Answer:

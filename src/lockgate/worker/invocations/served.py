@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from lockgate.domain.policy import EngineKind
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.artifacts import manifest_of
+from lockgate.worker.engines.choosing import choose
 from lockgate.worker.http.messages import Answer, Reply, Request, failure
+from lockgate.worker.invocations.batches import Asked, Batches, Limits
+from lockgate.worker.invocations.bodies import Form, Rows
 from lockgate.worker.invocations.exact import Scorer
+from lockgate.worker.invocations.fast import Fast
 from lockgate.worker.invocations.reasons import NotLoaded, why_it_did_not_load
 from lockgate.worker.invocations.threads import Threads
 from lockgate.worker.observing.observer import Observer
 
 _log = logging.getLogger("lockgate.worker")
+_LONGEST_READ_HERE = 128 * 1024  # bytes of a body that the loop's thread reads: about half a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory, and the fast way through it where there is one."""
+
+    scorer: Scorer
+    fast: Fast | None
 
 
 class Served:
@@ -24,19 +40,22 @@ class Served:
     computes: `pyfunc` is MLflow's own way. Once `stuck` is set its predictions never come back: replace the process.
     """
 
-    def __init__(self, config: WorkerConfig, observer: Observer, scorer: Scorer, threads: Threads) -> None:
+    def __init__(self, config: WorkerConfig, observer: Observer, loaded: Loaded, threads: Threads) -> None:
+        fast = loaded.fast
         self.model = config.model
         self.version = config.version
         self.release = config.release
-        self.engine = "pyfunc"
+        self.engine = EngineKind.PYFUNC.value if fast is None else fast.engine.name
         self.identity = identity(config)
         self.stuck = threads.stuck
         self._observer = observer
-        self._scorer = scorer
+        self._scorer = loaded.scorer
         self._threads = threads
-        self._limit = config.queue_limit
-        self._seconds = config.timeout_seconds
-        self._waiting = 0
+        self._limits = Limits(config.batch_rows, config.queue_limit, config.timeout_seconds, config.batch_wait_seconds)
+        self._fast = fast
+        self._batches = None if fast is None else self._batching(fast)
+        self._exact_waiting = 0
+        self._trying: set[Form] = set()
 
     @classmethod
     def load(cls, config: WorkerConfig, observer: Observer) -> Served:
@@ -53,18 +72,90 @@ class Served:
 
     def invoke(self, request: Request, reply: Reply) -> None:
         """Answer one invocation in MLflow's scoring protocol, now or later."""
-        if self._waiting >= self._limit:
-            reply(self._named(_full(self._limit)))
+        fast = self._fast
+        if fast is not None and len(request.body) <= _LONGEST_READ_HERE:
+            read = fast.read(request.body, request.content_type)
+            if read is not None and self._predicted_fast(fast, read, request, reply):
+                return
+        self._exactly(request, reply)
+
+    def _predicted_fast(self, fast: Fast, read: tuple[Form, Rows], request: Request, reply: Reply) -> bool:
+        form, rows = read
+        holds = fast.found.get(form)
+        if not holds:
+            if holds is None:
+                self._try(fast, form)
+            return False
+        batches = self._batches
+        assert batches is not None
+        if batches.waiting and self._refused(reply):
+            return True
+        batches.add(Asked(request, reply, rows, fast.fortran(form)))
+        return True
+
+    def _refused(self, reply: Reply) -> bool:
+        """Whether as many wait as may."""
+        waiting = self._exact_waiting + (self._batches.waiting if self._batches is not None else 0)
+        if waiting < self._limits.waiting:
+            return False
+        reply(self._named(_full(self._limits.waiting)))
+        return True
+
+    def _exactly(self, request: Request, reply: Reply) -> None:
+        """Answer by MLflow's own code, in one of the model's threads."""
+        if self._refused(reply):
             return
-        self._waiting += 1
-        body, content_type = request.body, request.content_type.decode("latin-1")
+        self._exact_waiting += 1
+        body, content_type = request.body, request.content_type
+        # what is short was looked at already
+        fast = self._fast if len(body) > _LONGEST_READ_HERE else None
 
-        def done(answer: Answer | None) -> None:
-            self._waiting -= 1
-            # MLflow's own words for it
-            reply(self._named(answer or Answer(504, b"Request processing time exceeded limit")))
+        def work() -> tuple[Answer, float]:
+            began = time.perf_counter()
+            answer = fast.answer(body, content_type) if fast is not None else None
+            answer = answer or self._scorer.score(body, content_type.decode("latin-1"))
+            return answer, time.perf_counter() - began
 
-        self._threads.start(lambda: self._scorer.score(body, content_type), self._seconds, done)
+        def done(came: tuple[Answer, float] | None) -> None:
+            self._exact_waiting -= 1
+            self._observer.waiting(self._exact_waiting)
+            if came is None:
+                self._late(request, reply)
+                return
+            self._observer.predicted(1, came[0].rows, came[1])
+            reply(self._named(came[0]))
+
+        self._threads.start(work, self._limits.seconds, done)
+        self._observer.waiting(self._exact_waiting)
+
+    def _late(self, _request: Request, reply: Reply) -> None:
+        # MLflow's own words for it
+        reply(self._named(Answer(504, b"Request processing time exceeded limit")))
+
+    def _try(self, fast: Fast, form: Form) -> None:
+        """Find out whether bodies of this form can be read, for the next requests in it."""
+        if form in self._trying or form not in fast.trial.forms():
+            return
+        self._trying.add(form)
+
+        def done(holds: bool | None) -> None:
+            self._trying.discard(form)
+            fast.found[form] = bool(holds)
+
+        self._threads.start(lambda: fast.trial.holds(form), self._limits.seconds, done)
+
+    def _batching(self, fast: Fast) -> Batches:
+        return Batches(
+            fast.engine,
+            fast.costs,
+            self._threads,
+            self._observer,
+            self._limits,
+            settle=fast.columns.settle,
+            identity=self.identity,
+            exact=self._exactly,
+            late=self._late,
+        )
 
     def infer(self, request: Request, reply: Reply) -> None:
         """Answer one inference request of the Open Inference Protocol v2 (JSON)."""
@@ -90,7 +181,7 @@ def identity(config: WorkerConfig) -> bytes:
     return "".join(f"x-lockgate-{what}: {quote(name, safe='')}\r\n" for what, name in named.items()).encode()
 
 
-def _loaded(config: WorkerConfig) -> Scorer:
+def _loaded(config: WorkerConfig) -> Loaded:
     folder = Path(config.artifacts)
     try:
         if not folder.is_dir():
@@ -99,7 +190,9 @@ def _loaded(config: WorkerConfig) -> Scorer:
             raise NotLoaded("The artifacts have changed since they were pinned: their digest is another one.")
         scorer = Scorer.load(folder)
         scorer.warm_up(folder)
-        return scorer
+        converted = Path(config.converted) if config.converted else None
+        engine = choose(scorer.model, folder, EngineKind(config.engine), converted)
+        return Loaded(scorer, None if engine is None else Fast.prepare(scorer, engine, folder))
     except NotLoaded:
         raise
     except BaseException as error:  # a model's code can raise anything, SystemExit too, and each is a reason
