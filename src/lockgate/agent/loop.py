@@ -140,7 +140,7 @@ class Agent:
         except LockgateError as error:
             _log.warning("the artifacts cannot be found", release=release.id, because=str(error))
             return False
-        order = GroupOrder(endpoint.id, release, endpoint.generation, desired.rule, artifacts)
+        order = GroupOrder(endpoint.id, release, endpoint.generation, desired.rule, artifacts, endpoint.environment)
         return self._groups.ensure(order)
 
     def _bind(self, action: Bind) -> bool:

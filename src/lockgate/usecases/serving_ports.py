@@ -48,6 +48,7 @@ class GroupOrder:
     generation: int
     rule: EndpointRule
     artifacts: Path
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

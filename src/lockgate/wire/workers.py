@@ -38,6 +38,20 @@ class Command(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CommonToAll:
+    """What all workers of a machine are told alike: fields of `WorkerConfig` that come from settings."""
+
+    edge: str = "lockgate"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    access_log: bool = False
+    traces: str = ""
+    traces_share: float = 1.0
+    predictions: str = ""
+    prediction_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """Everything one worker is told: who it is, what it holds, where it listens and its limits (seconds, bytes).
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 from lockgate.adapters.processes.control import Unreachable
 from lockgate.adapters.processes.folder import RunFolder, WorkerRecord, last_words
 from lockgate.adapters.processes.group import Group, Member
+from lockgate.adapters.processes.group_folders import GroupFolders
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
 from lockgate.adapters.processes.spawn import start
@@ -24,7 +26,7 @@ from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.usecases.program_ports import Programs
 from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
-from lockgate.wire.workers import CONTROL_SOCKET, LOOPBACK_HOSTS, Command, WorkerConfig
+from lockgate.wire.workers import CONTROL_SOCKET, LOOPBACK_HOSTS, Command, CommonToAll, WorkerConfig
 
 _START_LIMIT_SECONDS = 300.0
 _STOP_LIMIT_SECONDS = 10.0
@@ -41,6 +43,7 @@ class ProcessGroups:
 
     One agent at a time: `adopt` raises Unavailable naming the other one. `hosts` are the names that requests may call
     the endpoints by, besides the loopback ones; `*` allows any. `origins` are the pages that may ask them.
+    `common` is what all workers are told alike. What workers of a release count together lies in `groups` beside `run`.
     """
 
     def __init__(
@@ -50,12 +53,15 @@ class ProcessGroups:
         *,
         hosts: Sequence[str] = (),
         origins: Sequence[str] = (),
+        common: CommonToAll | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = run
         self._programs = programs
         self._hosts = (*LOOPBACK_HOSTS, *map(_in_a_header, hosts))
         self._origins = tuple(origins)
+        self._common = common or CommonToAll()
+        self._shared = GroupFolders(run.parent / "groups")
         self._clock = clock
         self._listeners: dict[str, tuple[socket.socket, str]] = {}
         self._groups: dict[tuple[str, str], Group] = {}
@@ -93,6 +99,7 @@ class ProcessGroups:
             _log.info(
                 "adopted a worker", worker=record.id, pid=record.pid, endpoint=record.endpoint, state=member.state.value
             )
+        self._shared.keep(self._groups)
 
     def ports(self) -> dict[str, int]:
         """The port of every endpoint whose listening socket is open."""
@@ -124,6 +131,7 @@ class ProcessGroups:
             group.settled(now)
             if group.leaving and not group.members:
                 del self._groups[key]
+                self._shared.keep(self._groups)
         return [group.seen() for group in self._groups.values()]
 
     def ensure(self, order: GroupOrder) -> bool:
@@ -246,6 +254,7 @@ class ProcessGroups:
         config = WorkerConfig(
             worker=name,
             endpoint=order.endpoint,
+            environment=order.environment,
             release=order.release.id,
             generation=order.generation,
             model=order.release.ref.model,
@@ -257,10 +266,14 @@ class ProcessGroups:
             port=listener.getsockname()[1],
             listener_fd=listener.fileno(),
             timeout_seconds=order.rule.timeout.total_seconds(),
+            batch_wait_seconds=order.rule.batch_wait.total_seconds(),
+            log_predictions=order.rule.log_predictions,
+            group=str(self._shared.begin(order.environment, order.endpoint, order.release.id).resolve()),
             hosts=(*self._hosts, _in_a_header(reached_at(host))),
             origins=self._origins,
             tokens=self._tokens.get(order.endpoint, ()),
             closed=not is_loopback(host),
+            **asdict(self._common),
         )
         log = self._folder.new_log(name)
         try:
