@@ -79,7 +79,7 @@ class _Examination:
             self._try(model, facts)
 
     def _load(self) -> Any:
-        from lockgate.worker.scoring import why_it_did_not_load
+        from lockgate.worker.invocations.reasons import why_it_did_not_load
 
         self._report.doing("loading the model")
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -128,7 +128,7 @@ class _Examination:
         from lockgate.worker.examine_formats import formats_for
         from lockgate.worker.examine_live import integration_test, load_test
         from lockgate.worker.examine_suite import Unanswered
-        from lockgate.worker.scoring import Scorer
+        from lockgate.worker.invocations.exact import Scorer
 
         if subject.rows is None:
             self._fail(wanted, subject.no_rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lockgate.worker.examine_compare import same
 from lockgate.worker.examine_inputs import Rows
-from lockgate.worker.scoring import Scorer
+from lockgate.worker.invocations.exact import Scorer
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs", "csv")
 _JSON = "application/json"

@@ -10,7 +10,7 @@ from typing import Any
 from lockgate.domain.validation import INFERENCE, LATENCY, SCHEMA, TestResult
 from lockgate.worker.examine_compare import holes, how_many, percentile, plain, same, short
 from lockgate.worker.examine_inputs import Rows
-from lockgate.worker.scoring import one_line
+from lockgate.worker.invocations.reasons import one_line
 
 _WARM_UPS = 5
 _MOST_ROUNDS = 50

@@ -13,7 +13,7 @@ import pytest
 from lockgate.worker.examine_formats import formats_for
 from lockgate.worker.examine_inputs import NoRows, Rows, rows_for
 from lockgate.worker.examine_suite import Subject, inference_test, latency_test, schema_test
-from lockgate.worker.scoring import Scorer
+from lockgate.worker.invocations.exact import Scorer
 
 pytestmark = [
     # MLflow and the libraries it loads warn about one another
