@@ -67,7 +67,7 @@ class _Subject:
 
 
 def _native(model: PyFuncModel, folder: Path) -> Engine | None:
-    subject = _subject(model)
+    subject = _subject(model, folder)
     if subject is None:
         return None
     inputs = inputs_of(model, subject.features, subject.names)
@@ -79,12 +79,14 @@ def _native(model: PyFuncModel, folder: Path) -> Engine | None:
         accepts = proof.accepts(Candidate(candidate.how, ask))
         if accepts is not None:
             _log.info("engine: %s (%s)", EngineKind.NATIVE, candidate.how)
-            return Proved(EngineKind.NATIVE, candidate.how, inputs.features, proof.rowwise(ask), accepts, None, ask)
+            return Proved(
+                EngineKind.NATIVE, candidate.how, inputs.features, proof.rowwise(ask), accepts, proof.outputs, ask
+            )
         _log.info("not equal to MLflow's own way, so not used: %s", candidate.how)
     return None
 
 
-def _subject(model: PyFuncModel) -> _Subject | None:
+def _subject(model: PyFuncModel, folder: Path) -> _Subject | None:
     about = model.metadata.flavors["python_function"]
     loader, method = str(about.get("loader_module", "")), str(about.get("predict_fn", "predict"))
     if loader == "mlflow.sklearn":
@@ -92,6 +94,14 @@ def _subject(model: PyFuncModel) -> _Subject | None:
     if loader == "mlflow.lightgbm" and method == "predict":
         raw = model.get_raw_model()
         return _lightgbm_booster(raw) if type(raw).__name__ == "Booster" else _estimator(raw, method)
+    if loader == "mlflow.xgboost":
+        return _xgboost(model.get_raw_model(), method)
+    if loader == "mlflow.catboost" and method == "predict":
+        return _catboost(model.get_raw_model(), method)
+    if loader == "mlflow.onnx":
+        return _onnx(model.get_raw_model(), folder, model.metadata.flavors.get("onnx", {}))
+    if loader == "mlflow.pytorch":
+        return _torch(model)
     return None
 
 
@@ -117,6 +127,34 @@ def _lightgbm_booster(raw: Any) -> _Subject:
         yield Candidate("its own predict on a matrix", raw.predict)
 
     return _Subject(lightgbm.width(raw), None, [], ways())
+
+
+def _xgboost(raw: Any, method: str) -> _Subject:
+    from lockgate.worker.engines import xgboost
+
+    names = xgboost.names(raw)
+    return _Subject(xgboost.width(raw), names, [], xgboost.candidates(raw, method, names))
+
+
+def _catboost(raw: Any, method: str) -> _Subject:
+    from lockgate.worker.engines import catboost
+
+    return _Subject(catboost.width(raw), catboost.names(raw), [], catboost.candidates(raw, method))
+
+
+def _onnx(raw: Any, folder: Path, flavor: dict[str, Any]) -> _Subject:
+    from lockgate.worker.engines import sessions
+
+    return _Subject(sessions.width(raw), None, [], sessions.candidates(folder, flavor, raw))
+
+
+def _torch(model: PyFuncModel) -> _Subject | None:
+    from lockgate.worker.engines import torch
+
+    schema = model.metadata.get_input_schema()
+    if schema is None or getattr(model._model_impl, "device", "") != "cpu":
+        return None
+    return _Subject(None, None, [], torch.candidates(model.get_raw_model(), frames=not schema.is_tensor_spec()))
 
 
 def _typed(ask: Predict, inputs: Inputs) -> Predict:

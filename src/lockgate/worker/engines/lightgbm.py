@@ -14,7 +14,7 @@ _DOUBLE = 1  # C_API_DTYPE_FLOAT64
 _NORMAL = 0  # C_API_PREDICT_NORMAL
 _ONE_THREAD = b"num_threads=1"
 # options that change what a prediction is; a model that carries one is left to LightGBM's own predict
-_CHANGING = ("pred_early_stop", "num_iteration_predict", "predict_raw_score", "predict_leaf_index", "linear_tree")
+_CHANGING = ("pred_early_stop", "num_iteration_predict", "predict_raw_score", "predict_leaf_index")
 
 
 def of_booster(booster: Any) -> Candidate | None:
@@ -64,7 +64,7 @@ def _classes(estimator: Any, values: Step, method: str) -> Step | None:
 
 
 def _values(booster: Any) -> Step | None:
-    if booster.pandas_categorical or any(name in _CHANGING for name in booster.params or {}):
+    if booster.pandas_categorical:
         return None
     try:
         return _Trees(booster)

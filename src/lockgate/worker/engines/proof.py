@@ -29,12 +29,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Some rows, the order they lie in memory in, and what `pyfunc` gives for them: None where it raises."""
+    """Some rows, in the order they lie in memory, and what `pyfunc` gives for them: None where it raises.
+
+    `outputs` are the names of its columns where that is a data frame.
+    """
 
     rows: Any
     frame: bool
     integers: bool
     expected: Any | None
+    outputs: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Proof:
     inputs: Inputs
     cases: tuple[Case, ...]
     rows: Any
+    outputs: tuple[str, ...] | None
 
     @classmethod
     def of(cls, model: PyFuncModel, inputs: Inputs, example: Any | None, edges: Any | None) -> Proof:
@@ -56,15 +61,17 @@ class Proof:
             if not inputs.types:
                 whole = rows[:5].round()
                 cases += [_asked(model, inputs, part, frame=frame, integers=True) for part in (whole, whole[:1])]
-        return cls(inputs, tuple(cases), rows)
+        outputs = next((case.outputs for case in cases if case.expected is not None), None)
+        return cls(inputs, tuple(cases), rows, outputs)
 
     def accepts(self, candidate: Candidate) -> Accepts | None:
         """The forms of input for which the candidate gave the same every time, or None where there is none."""
         forms = {}
         for frame in (True, False):
             cases = [case for case in self.cases if case.frame is frame and not case.integers]
-            answered = any(case.expected is not None for case in cases)
-            forms[frame] = answered and all(_holds(candidate, case) for case in cases)
+            answered = [case for case in cases if case.expected is not None]
+            alike = bool(answered) and all(case.outputs == self.outputs for case in answered)
+            forms[frame] = alike and all(_holds(candidate, case) for case in cases)
         if not any(forms.values()):
             return None
         whole = [case for case in self.cases if case.integers and forms[case.frame]]
@@ -87,12 +94,26 @@ def _asked(model: PyFuncModel, inputs: Inputs, rows: Any, *, frame: bool, intege
     import numpy as np
 
     try:
-        expected = model.predict(as_sent(model, inputs, rows, frame=frame, integers=integers))
+        told = model.predict(as_sent(model, inputs, rows, frame=frame, integers=integers))
     except Exception:  # noqa: BLE001 - what MLflow refuses is a case too: the candidate must refuse it as well
-        expected = None
+        told = None
+    expected, outputs = _plain(told)
     # a data frame's columns lie one after the other in memory, and products are summed in another order there
     given = np.asfortranarray(rows) if frame else np.ascontiguousarray(rows)
-    return Case(given, frame, integers, expected)
+    return Case(given, frame, integers, expected, outputs)
+
+
+def _plain(told: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """An answer as an array, and the names of its columns where MLflow writes each row with names."""
+    import pandas as pd
+
+    if not isinstance(told, pd.DataFrame):
+        return told, None
+    # one type for all columns, else an array would change what is written
+    if len(set(told.dtypes)) != 1:
+        return told, None
+    values = told.to_numpy()
+    return values[:, 0] if values.shape[1] == 1 else values, tuple(map(str, told.columns))
 
 
 def _holds(candidate: Candidate, case: Case) -> bool:
