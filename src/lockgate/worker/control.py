@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from lockgate.wire.workers import CONTROL_SOCKET, Command
+from lockgate.worker.local_sockets import bound, is_same_user
 
 _log = logging.getLogger("lockgate.worker")
 _LONGEST_LINE = 64 * 1024
@@ -27,7 +26,7 @@ class Control:
         self._handle = handle
         self._listener = listener
         self._tasks: set[asyncio.Task[None]] = set()
-        self._socket = _bound(folder)
+        self._socket = bound(folder, CONTROL_SOCKET)
 
     async def serve(self) -> None:
         """Answer for ever. Every connection is its own conversation."""
@@ -42,7 +41,7 @@ class Control:
     async def _converse(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         with connection:
-            if _user_of(connection) != os.getuid():
+            if not is_same_user(connection):
                 return
             waiting = b""
             try:
@@ -73,21 +72,3 @@ class Control:
             socket.send_fds(connection, [answer], [listener.fileno()])
         else:
             await loop.sock_sendall(connection, answer)
-
-
-def _bound(folder: Path) -> socket.socket:
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    try:
-        # by way of the open folder: a path of a Unix socket has at most 107 bytes, a home may have more
-        listening.bind(f"/proc/self/fd/{held}/{CONTROL_SOCKET}")
-    finally:
-        os.close(held)
-    listening.listen(16)
-    return listening
-
-
-def _user_of(connection: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    told: tuple[int, int, int] = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return told[1]

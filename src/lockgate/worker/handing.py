@@ -49,7 +49,7 @@ class Giver:
         than 96 KiB. A full queue is waited for 20 ms at most, and then not tried for a second.
         """
         name = home.encode()
-        if len(raw) > MOST_BYTES or len(name) > 0xFFFF or self._clock() < self._not_before.get(folder, 0.0):
+        if len(raw) > MOST_BYTES or len(name) > 0xFFFF or not self.may_try(folder):
             return False
         packet = _HEAD.pack(min(switches, _MOST_SWITCHES), len(name)) + name + raw
         try:
@@ -64,6 +64,10 @@ class Giver:
             self._not_before[folder] = self._clock() + _LEAVE_ALONE_SECONDS
             return False
         return True
+
+    def may_try(self, folder: Path) -> bool:
+        """Whether that worker did not refuse a connection within the last second."""
+        return self._clock() >= self._not_before.get(folder, 0.0)
 
     def close(self) -> None:
         """Close every line."""

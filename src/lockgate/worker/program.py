@@ -1,4 +1,4 @@
-"""The life of one worker: load, warm up, wait for the word, answer, leave without cutting anyone off."""
+"""The life of one worker: load, warm up, wait for the word, answer, hand its clients over, stay warm or leave."""
 
 from __future__ import annotations
 
@@ -7,47 +7,45 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lockgate.domain.serving import GroupState
 from lockgate.wire.workers import STATUS_FILE, Command, WorkerConfig, WorkerStatus
-from lockgate.worker.artifacts import manifest_of
 from lockgate.worker.control import Control
-from lockgate.worker.edge import Edge
-from lockgate.worker.metrics import Metrics
-from lockgate.worker.predictions import Predictions
-from lockgate.worker.protocol import Connections
-from lockgate.worker.scoring import Scorer, why_it_did_not_load
-from lockgate.worker.traffic import Direction, Traffic
+from lockgate.worker.edges import Edges
+from lockgate.worker.http.tls import BadCertificate
+from lockgate.worker.invocations.reasons import NotLoaded
+from lockgate.worker.invocations.served import Served
+from lockgate.worker.observing.watch import Watch
+from lockgate.worker.routing.app import Router, identity_of
+from lockgate.worker.routing.traffic import Traffic
 
 _log = logging.getLogger("lockgate.worker")
-_BACKLOG = 4096
-_LOOK_EVERY = 0.05
+_LOOK_EVERY = 0.02
 EXIT_STUCK = 4
 EXIT_FAILED = 3
 
 
-class NotLoaded(Exception):
-    """The model cannot be served; the text is for a person."""
-
-
 class Worker:
-    """One model behind one shared listening socket."""
+    """One version behind one shared listening socket."""
 
     def __init__(self, config: WorkerConfig, listener: socket.socket) -> None:
         self._config = config
         self._listener: socket.socket | None = listener
-        self._direction = Direction()
-        self._metrics = Metrics({"model": config.model, "version": str(config.version), "worker": config.worker})
-        self._predictions = Predictions(threads=config.threads, queue_limit=config.queue_limit)
-        self._edge = Edge(config, self._direction, self._predictions, self._metrics)
-        self._connections = Connections(
-            self._edge, keep_alive_seconds=config.keep_alive_seconds, identity=self._edge.identity
+        self._watch = Watch(config, busy=lambda: self._edges.busy)
+        self._router = Router(config, self._watch)
+        self._edges = Edges(
+            config,
+            self._router,
+            self._router.passed_on,
+            self._watch,
+            identity=identity_of(config.model, config.version, config.release),
         )
         self._state = GroupState.STARTING
         self._because = ""
-        self._accepting: asyncio.Server | None = None
+        self._served: Served | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._over: asyncio.Future[int] | None = None
 
@@ -55,13 +53,20 @@ class Worker:
         """Live until told to leave. The exit code: 0 after leaving, 3 when the model did not load, 4 when it hangs."""
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
+        try:
+            await self._edges.open()
+        except BadCertificate as error:
+            self._fail(str(error))
+            return EXIT_FAILED
         control = Control(Path(self._config.folder), self._handle, lambda: self._listener)
-        tasks = [loop.create_task(control.serve()), loop.create_task(self._load()), loop.create_task(self._watch())]
+        self._watch.start(loop)
+        tasks = [loop.create_task(control.serve()), loop.create_task(self._load())]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         code = await self._over
         for task in tasks:
             task.cancel()
+        self._watch.close()
         return code
 
     async def _handle(self, command: Command, asked: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +76,10 @@ class Worker:
                 pass
             case Command.GO:
                 done = await self._go()
+            case Command.DRAIN if asked.get("forward"):
+                self._make_way([Path(folder) for folder in asked.get("to", ())], park=bool(asked.get("park")))
             case Command.DRAIN:
-                self._drain(Traffic.FORWARD if asked.get("forward") else Traffic.REFUSE)
+                self._retire()
             case Command.REST:
                 done = self._rest()
             case Command.STOP:
@@ -80,7 +87,9 @@ class Worker:
             case Command.LISTENER:
                 done = self._listener is not None
             case Command.TOKENS:
-                self._edge.entrance.admit(map(str, asked["tokens"]))
+                self._router.entrance.admit(map(str, asked["tokens"]))
+            case Command.ROUTES | Command.SPLIT:
+                done = False
         return {"ok": done, "listener": self._listener is not None, **_fields(self._status())}
 
     def _status(self) -> WorkerStatus:
@@ -97,33 +106,31 @@ class Worker:
             because=self._because,
         )
 
+    # --- loading
+
     async def _load(self) -> None:
         try:
-            await self._predictions.run(self._load_here, None)
+            served, version = await asyncio.to_thread(self._loaded)
         except NotLoaded as error:
             self._fail(str(error))
             return
+        self._served = served
+        self._router.mlflow_version = version
+        self._router.served = served
+        self._watch.loaded(served.engine)
         if self._state is GroupState.STARTING:
             self._state = GroupState.READY
-        _log.info("ready")
+        _log.info("ready, with the engine %s", served.engine)
+        await served.stuck.wait()
+        # its owner starts another
+        _log.error("too many predictions never ended, giving up")
+        self._end(EXIT_STUCK)
 
-    def _load_here(self) -> None:
-        folder = Path(self._config.artifacts)
-        try:
-            if not folder.is_dir():
-                raise NotLoaded(f"The artifacts are not there: {folder} does not exist.")
-            if manifest_of(folder).digest != self._config.digest:
-                raise NotLoaded("The artifacts have changed since they were pinned: their digest is another one.")
-            scorer = Scorer.load(folder)
-            scorer.warm_up(folder)
-            from mlflow.version import VERSION
-        except NotLoaded:
-            raise
-        except BaseException as error:  # a model's code can raise anything, SystemExit too, and each is a reason
-            _log.exception("the model did not load")
-            raise NotLoaded(why_it_did_not_load(error, folder)) from error
-        self._edge.mlflow_version = VERSION
-        self._edge.scorer = scorer
+    def _loaded(self) -> tuple[Served, str]:
+        served = Served.load(self._config, self._watch)
+        from mlflow.version import VERSION
+
+        return served, VERSION
 
     def _fail(self, because: str) -> None:
         self._state, self._because = GroupState.FAILED, because
@@ -133,18 +140,39 @@ class Worker:
         whole.rename(path)
         self._end(EXIT_FAILED)
 
+    # --- taking traffic, and giving it up
+
     async def _go(self) -> bool:
         if self._state not in (GroupState.READY, GroupState.DRAINING, GroupState.SERVING) or self._listener is None:
             return False
         self._stay()
-        if self._accepting is None:
-            # a duplicate, because the loop closes what it is given and this process may be asked for the listener later
-            shared = self._listener.dup()
-            loop = asyncio.get_running_loop()
-            self._accepting = await loop.create_server(self._connections, sock=shared, backlog=_BACKLOG)
-        self._direction.now = Traffic.ANSWER
+        self._router.turn(Traffic.ANSWER)
+        await self._edges.accept(self._listener)
         self._state = GroupState.SERVING
         return True
+
+    def _make_way(self, to: Sequence[Path], *, park: bool) -> None:
+        """Accept no more and let others have the clients; then stay warm, or leave."""
+        self._edges.accept_no_more()
+        self._router.turn(Traffic.FORWARD, to)
+        self._edges.give_all(to)
+        self._quieten(self._config.idle_seconds, then_stay=park)
+
+    def _retire(self) -> None:
+        """Accept no more, with nobody to take over."""
+        self._edges.accept_no_more()
+        self._router.turn(Traffic.REFUSE)
+        self._drop_listener()
+        self._edges.leave()
+        self._quieten(self._config.idle_seconds)
+
+    def _stop(self) -> None:
+        self._edges.accept_no_more()
+        if self._router.traffic is Traffic.ANSWER:
+            self._router.turn(Traffic.REFUSE)
+        self._drop_listener()
+        self._edges.leave()
+        self._quieten(0.0)
 
     def _rest(self) -> bool:
         if self._state is GroupState.DRAINING and self._listener is not None:
@@ -152,63 +180,48 @@ class Worker:
             self._state = GroupState.READY
         return self._state is GroupState.READY
 
-    def _drain(self, direction: Traffic) -> None:
-        self._accept_no_more()
-        self._direction.now = direction
-        if direction is Traffic.REFUSE:
-            self._drop_listener()
-        if self._state is not GroupState.DRAINING:
-            self._leave(self._config.idle_seconds)
-
-    def _stop(self) -> None:
-        self._accept_no_more()
-        if self._direction.now is Traffic.ANSWER:
-            self._direction.now = Traffic.REFUSE
-        self._drop_listener()
-        self._stay()
-        self._leave(0.0)
-
-    def _accept_no_more(self) -> None:
-        if self._accepting is not None:
-            self._accepting.close()
-            self._accepting = None
-
     def _drop_listener(self) -> None:
         # the address is free only when nobody holds the socket any more
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
-    def _leave(self, idle_seconds: float) -> None:
+    def _quieten(self, idle_seconds: float, *, then_stay: bool = False) -> None:
+        self._stay()
         self._state = GroupState.DRAINING
-        self._connections.leave()
-        self._leaving = asyncio.get_running_loop().create_task(self._leave_when_quiet(idle_seconds))
+        self._leaving = asyncio.get_running_loop().create_task(self._when_quiet(idle_seconds, then_stay))
 
     def _stay(self) -> None:
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
 
-    async def _leave_when_quiet(self, idle_seconds: float) -> None:
-        """Exit when the last connection is gone. Idle ones are closed in time; a request under way gets its own."""
+    async def _when_quiet(self, idle_seconds: float, then_stay: bool) -> None:
+        """Park or exit once the last connection is gone.
+
+        Those that could not be handed over are closed when they have been idle; a request under way gets its answer.
+        """
+        # whoever gave the command gets its answer first
+        await asyncio.sleep(_LOOK_EVERY)
+        await self._empty(idle_seconds)
+        if then_stay:
+            self._leaving = None
+            self._state = GroupState.READY
+            return
+        self._edges.close()
+        await self._empty(idle_seconds)  # of what was on its way here from other workers
+        self._end(0)
+
+    async def _empty(self, idle_seconds: float) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         last = began + max(self._config.grace_seconds, self._config.timeout_seconds + 1)
-        # at least one wait: whoever gave the command gets its answer first
-        await asyncio.sleep(_LOOK_EVERY)
-        while len(self._connections) and loop.time() < last:
+        while len(self._edges) and loop.time() < last:
             if loop.time() >= began + idle_seconds:
-                self._connections.close_idle()
-            if not self._connections.busy and loop.time() >= began + self._config.grace_seconds:
+                self._edges.close_idle()
+            if not self._edges.busy and loop.time() >= began + self._config.grace_seconds:
                 break
             await asyncio.sleep(_LOOK_EVERY)
-        self._end(0)
-
-    async def _watch(self) -> None:
-        """End a worker whose predictions never come back: its owner starts another."""
-        await self._predictions.stuck.wait()
-        _log.error("too many predictions never ended, giving up")
-        self._end(EXIT_STUCK)
 
     def _end(self, code: int) -> None:
         if self._over is not None and not self._over.done():
