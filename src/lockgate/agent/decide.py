@@ -90,10 +90,12 @@ def decide(
     groups: Sequence[GroupSeen],
     ports: Mapping[str, int],
     reserved: frozenset[int] = frozenset(),
+    apart: frozenset[str] = frozenset(),
 ) -> list[Action]:
     """The actions that the facts allow now, in the order to take them.
 
     `ports` are the listening sockets that are open; `reserved` ports are never taken as somebody's next free one.
+    `apart` are releases beside the committed one that need workers of their own, which accept nothing.
     """
     actions: list[Action] = []
     wanted = {want.endpoint.id: want for want in desired if want.endpoint.state is not EndpointState.RETIRED}
@@ -102,7 +104,7 @@ def decide(
         mine = [group for group in groups if group.endpoint == want.endpoint.id]
         if want.endpoint.id not in ports:
             actions.append(Bind(want.endpoint.id, want.host, port_choices(want, wanted.values(), ports, reserved)))
-        actions += _about(want, mine, parked)
+        actions += _about(want, mine, parked, [release for release in want.beside if release.id in apart])
     for endpoint in {group.endpoint for group in groups} | ports.keys():
         if endpoint not in wanted:
             actions += _retire(endpoint, [group for group in groups if group.endpoint == endpoint], endpoint in ports)
@@ -149,14 +151,16 @@ def stay_warm(wanted: Sequence[DesiredEndpoint], groups: Sequence[GroupSeen]) ->
     return frozenset(stay)
 
 
-def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen], parked: frozenset[str]) -> list[Action]:
+def _about(
+    want: DesiredEndpoint, groups: Sequence[GroupSeen], parked: frozenset[str], apart: Sequence[Release]
+) -> list[Action]:
     endpoint = want.endpoint
     committed = endpoint.release
     candidate = endpoint.candidate if committed is None or endpoint.candidate != committed else None
-    keep = {release.id for release in (committed, candidate) if release is not None}
+    keep = {release.id for release in (committed, candidate, *apart) if release is not None}
     seen = {group.release: group for group in groups}
     actions: list[Action] = []
-    for release in (committed, candidate):
+    for release in (committed, candidate, *apart):
         if release is not None and ((group := seen.get(release.id)) is None or group.missing or not group.wanted):
             actions.append(Ensure(want, release))
     serving = committed is not None and (group := seen.get(committed.id)) is not None and group.accepts
@@ -164,6 +168,9 @@ def _about(want: DesiredEndpoint, groups: Sequence[GroupSeen], parked: frozenset
         actions += _toward_traffic(group, groups)
     if candidate is not None and (group := seen.get(candidate.id)) is not None:
         actions += _beside(group, serving=serving)
+    for release in apart:
+        if release not in (committed, candidate) and (group := seen.get(release.id)) is not None:
+            actions += _beside(group, serving=serving, park=True)
     for group in groups:
         if group.release not in keep:
             actions += _away(group, serving=serving, park=group.release in parked)
@@ -182,10 +189,10 @@ def _toward_traffic(group: GroupSeen, groups: Sequence[GroupSeen]) -> list[Actio
     return []
 
 
-def _beside(group: GroupSeen, *, serving: bool) -> list[Action]:
-    """A candidate is warm and silent."""
+def _beside(group: GroupSeen, *, serving: bool, park: bool = False) -> list[Action]:
+    """A candidate is warm and silent, and so is a release that answers only what others pass on to it."""
     if group.accepts:
-        return [Drain(group.endpoint, group.release, forward=True)] if serving else []
+        return [Drain(group.endpoint, group.release, forward=True, park=park)] if serving else []
     if group.count(GroupState.DRAINING):
         return [Rest(group.endpoint, group.release)]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TypeVar, assert_never
 
 import structlog
 
+from lockgate.agent.apart import must_be_apart
 from lockgate.agent.decide import (
     Acknowledge,
     Action,
@@ -25,6 +26,7 @@ from lockgate.agent.decide import (
     decide,
     disagreement,
 )
+from lockgate.agent.traffic import divisions, neighbours, set_apart
 from lockgate.domain.errors import LockgateError
 from lockgate.domain.serving import DesiredEndpoint, EndpointState, ObservedGroup, Release
 from lockgate.usecases.serving_ports import AgentLedger, GroupOrder, GroupSeen, WorkerGroups
@@ -72,6 +74,7 @@ class Agent:
         self._reported: tuple[ObservedGroup, ...] | None = None
         self._reported_at = 0.0
         self._away = False
+        self._folders: dict[str, Path] = {}
 
     def run(self, stop: threading.Event, *, leave_workers: threading.Event | None = None) -> None:
         """Work until `stop` is set; then end the workers, or leave them to the next agent if `leave_workers` is set.
@@ -104,12 +107,41 @@ class Agent:
         self._report(seen)
         if self._desired is None:
             return False  # nothing is known yet, so nothing is ended
-        actions = decide(self._desired, seen, self._groups.ports(), self._reserved)
+        apart = {want.endpoint.id: set_apart(want, self._must_be_apart) for want in self._desired}
+        self._tell_traffic(self._desired, seen, apart)
+        away = frozenset[str]().union(*apart.values())
+        actions = decide(self._desired, seen, self._groups.ports(), self._reserved, away)
         done = [self._act(action) for action in actions]
         if any(done):
             return True  # what was seen is no longer so: the next step looks again, at once
         self._tell_differences(self._desired, seen)
         return False
+
+    def _tell_traffic(
+        self, desired: Sequence[DesiredEndpoint], seen: Sequence[GroupSeen], apart: Mapping[str, frozenset[str]]
+    ) -> None:
+        """Before anybody takes traffic: who else answers, and what is whose share."""
+        where = neighbours(desired, seen, self._groups.ports())
+        for want in desired:
+            endpoint = want.endpoint.id
+            self._groups.introduce(endpoint, where[endpoint])
+            for release, division in divisions(want, seen, apart[endpoint], self._folder).items():
+                self._groups.divide(endpoint, release, division)
+
+    def _must_be_apart(self, want: DesiredEndpoint, release: Release) -> bool:
+        committed = want.endpoint.release
+        one, other = self._folder(release.digest), self._folder(committed.digest) if committed is not None else None
+        return one is not None and other is not None and must_be_apart(one, other)
+
+    def _folder(self, digest: str) -> Path | None:
+        """The local artifacts of a digest, None while they are not here."""
+        if digest not in self._folders:
+            try:
+                self._folders[digest] = self._cache_path(digest)
+            except LockgateError as error:
+                _log.warning("the artifacts cannot be found", digest=digest, because=str(error))
+                return None
+        return self._folders[digest]
 
     def _act(self, action: Action) -> bool:
         match action:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lockgate.domain.policy import EndpointRule
+from lockgate.domain.traffic import Split
 from lockgate.domain.versions import VersionRef
 
 
@@ -71,7 +72,8 @@ class DesiredEndpoint:
     `preferred_port` is the environment's own port (0: any free one); `port` is the one it got, None before the bind.
     When `may_take_next` is true and the preferred port is held by another endpoint, the next free one from
     `preferred_port` up is taken instead. `tokens` are the digests of those that let a caller in. `parked`
-    are earlier releases to keep warm without traffic, the one that left last first.
+    are earlier releases to keep warm without traffic, the one that left last first. `beside` are releases of further
+    versions that hold the environment's stage: they answer who asks for them, and what `split` gives them.
     """
 
     endpoint: Endpoint
@@ -81,6 +83,9 @@ class DesiredEndpoint:
     rule: EndpointRule = field(default_factory=EndpointRule)
     tokens: tuple[str, ...] = ()
     parked: tuple[Release, ...] = ()
+    workspace: str = ""
+    beside: tuple[Release, ...] = ()
+    split: Split | None = None
 
 
 class GroupState(StrEnum):

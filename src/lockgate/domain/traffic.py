@@ -69,8 +69,8 @@ class Split:
     def among(self, versions: frozenset[int], primary: int) -> Split:
         """What is left of it when only those versions may take requests, and the primary takes the rest."""
         there = versions - {primary}
-        shadow = self.shadow if self.shadow in there else None
-        return replace(self, shares=tuple(share for share in self.shares if share.version in there), shadow=shadow)
+        shares = tuple(share for share in self.shares if share.version in there)
+        return replace(self, shares=shares, shadow=self.shadow if self.shadow in there else None)
 
     def at(self, point: float) -> int | None:
         """The version whose share a point between 0 and 1 falls into, None for the primary.

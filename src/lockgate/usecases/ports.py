@@ -34,7 +34,7 @@ from lockgate.usecases.evidence_ports import KeptEvidence
 from lockgate.usecases.history_ports import History
 from lockgate.usecases.keeping_ports import Keeping
 from lockgate.usecases.semver_ports import Semver
-from lockgate.usecases.serving_ports import EndpointTokens
+from lockgate.usecases.serving_ports import EndpointTokens, Splits
 from lockgate.usecases.tree_ports import Tree
 from lockgate.usecases.webhook_ports import Webhooks
 
@@ -378,6 +378,9 @@ class Work(Protocol):
     def people(self) -> People: ...
     @property
     def endpoint_tokens(self) -> EndpointTokens: ...
+
+    @property
+    def splits(self) -> Splits: ...
 
 
 class Store(Protocol):

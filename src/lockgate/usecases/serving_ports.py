@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, EndpointToken, GroupState, ObservedGroup, Release
+from lockgate.domain.traffic import Neighbour, SetSplit, Split
 
 
 class AgentLedger(Protocol):
@@ -107,6 +108,28 @@ class GroupSeen:
         return GroupState.STARTING
 
 
+@dataclass(frozen=True, slots=True)
+class BesideOrder:
+    """A further version that may answer: in `workers` of its own when it is `apart`, else in those that are told."""
+
+    release: Release
+    artifacts: Path
+    apart: bool = False
+    workers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What the workers of one release are told of other versions: who they are, and how requests are divided.
+
+    `shares`: the release itself answers what others pass on to it, though it does not accept.
+    """
+
+    beside: tuple[BesideOrder, ...] = ()
+    split: Split | None = None
+    shares: bool = False
+
+
 class EndpointTokens(Protocol):
     """The tokens of endpoints; they stay with model and environment while endpoints come and go."""
 
@@ -121,6 +144,24 @@ class EndpointTokens(Protocol):
         ...
 
     def revoke(self, id: str, at: datetime) -> None: ...
+
+
+class Splits(Protocol):
+    """How requests are divided among versions; of each model in each environment one at most."""
+
+    def get(self, environment: str, model: str) -> SetSplit | None: ...
+
+    def of(self, model: str | None = None, environment: str | None = None) -> Sequence[SetSplit]:
+        """By model and environment."""
+        ...
+
+    def put(self, split: SetSplit) -> None:
+        """Set it, in place of the one that was."""
+        ...
+
+    def remove(self, environment: str, model: str) -> None:
+        """Divide no longer. Nothing to do when nothing is divided."""
+        ...
 
 
 class WorkerGroups(Protocol):
@@ -158,6 +199,14 @@ class WorkerGroups(Protocol):
 
         Workers that are started from now on know it too.
         """
+        ...
+
+    def introduce(self, endpoint: str, neighbours: Sequence[Neighbour]) -> None:
+        """Tell the endpoint's workers where the models of their environment are answered."""
+        ...
+
+    def divide(self, endpoint: str, release: str, division: Division) -> None:
+        """Tell the release's workers how requests are divided among versions."""
         ...
 
     def drain(self, endpoint: str, release: str, *, forward: bool, park: bool = False) -> bool:

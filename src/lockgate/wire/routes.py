@@ -32,8 +32,8 @@ class Place:
 class Beside:
     """A further version of the endpoint's model that may answer.
 
-    With `folders` it is answered by those workers; without any the worker that is told loads it into its own process.
-    The rest is what it takes to load it, as in `WorkerConfig`.
+    One that is `apart` is answered by the workers of `folders`; any other the worker that is told loads into its own
+    process. The rest is what it takes to load it, as in `WorkerConfig`.
     """
 
     version: int
@@ -41,7 +41,7 @@ class Beside:
     digest: str
     artifacts: str
     engine: str
-    group: str = ""
+    apart: bool = False
     converted: str = ""
     converted_digest: str = ""
     folders: tuple[str, ...] = ()
@@ -53,6 +53,7 @@ class Beside:
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Beside:
         """Read what `plain` gave. Raises KeyError, TypeError or ValueError when it is something else."""
-        texts = ("release", "digest", "artifacts", "engine", "group", "converted", "converted_digest")
+        texts = ("release", "digest", "artifacts", "engine", "converted", "converted_digest")
         folders = tuple(map(str, told["folders"]))
-        return cls(int(told["version"]), folders=folders, **{name: str(told[name]) for name in texts})
+        apart = bool(told["apart"])
+        return cls(int(told["version"]), apart=apart, folders=folders, **{name: str(told[name]) for name in texts})

@@ -13,9 +13,10 @@ import pytest
 from lockgate.agent.loop import Agent
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, Release
+from lockgate.domain.traffic import Neighbour
 from lockgate.domain.versions import VersionRef
 from lockgate.testing.agent_ledger import FakeAgentLedger
-from lockgate.usecases.serving_ports import GroupOrder, GroupSeen, WorkerSeen
+from lockgate.usecases.serving_ports import Division, GroupOrder, GroupSeen, WorkerSeen
 
 
 class MemoryGroups:
@@ -28,6 +29,8 @@ class MemoryGroups:
         self.ended: float | None = None
         self.left = False
         self.admitted: dict[str, tuple[str, ...]] = {}
+        self.introduced: dict[str, tuple[Neighbour, ...]] = {}
+        self.divisions: dict[tuple[str, str], Division] = {}
 
     def adopt(self) -> None:
         pass
@@ -76,6 +79,12 @@ class MemoryGroups:
 
     def let_go(self) -> None:
         self.left = True
+
+    def introduce(self, endpoint: str, neighbours: Sequence[Neighbour]) -> None:
+        self.introduced[endpoint] = tuple(neighbours)
+
+    def divide(self, endpoint: str, release: str, division: Division) -> None:
+        self.divisions[endpoint, release] = division
 
     def become(self, release: str, state: GroupState) -> bool:
         seen = self.groups[release]

@@ -10,6 +10,7 @@ from typing import Any
 from lockgate.adapters.processes.control import ControlLine, Unreachable
 from lockgate.adapters.processes.folder import WorkerRecord
 from lockgate.adapters.processes.process import Process
+from lockgate.adapters.processes.traffic import NO_SPLIT
 from lockgate.domain.serving import GroupState
 from lockgate.usecases.program_ports import Child
 from lockgate.usecases.serving_ports import GroupSeen, WorkerSeen
@@ -26,7 +27,10 @@ _WEIGH_EVERY = 10.0
 
 @dataclass(slots=True)
 class Member:
-    """One live worker. `child` is None for one that another agent started, `tokens` where it was not told any yet."""
+    """One live worker. `child` is None for one that another agent started.
+
+    `tokens`, `routes` and `split` are what it was told last, None where nobody knows.
+    """
 
     record: WorkerRecord
     process: Process
@@ -36,6 +40,8 @@ class Member:
     state: GroupState = GroupState.STARTING
     kill_at: float | None = None
     tokens: tuple[str, ...] | None = None
+    routes: dict[str, Any] | None = None
+    split: dict[str, Any] | None = None
     memory: int = 0
     weigh_at: float = 0.0
 
@@ -95,7 +101,13 @@ class Group:
     members: dict[str, Member] = field(default_factory=dict)
     failures: int = 0
     failed: str = ""
+    split: dict[str, Any] = field(default_factory=lambda: NO_SPLIT)
     next_try: float = 0.0
+
+    @property
+    def loaded(self) -> list[Member]:
+        """The workers that hold their model."""
+        return [m for m in self.members.values() if m.state not in (GroupState.STARTING, GroupState.FAILED)]
 
     @property
     def missing(self) -> int:

@@ -21,11 +21,13 @@ from lockgate.adapters.processes.group_folders import GroupFolders
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
 from lockgate.adapters.processes.spawn import start
+from lockgate.adapters.processes.traffic import NO_ROUTES, NO_SPLIT, routes, split
 from lockgate.config import is_loopback, reached_at
 from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.domain.serving import GroupState
+from lockgate.domain.traffic import Neighbour
 from lockgate.usecases.program_ports import Programs
-from lockgate.usecases.serving_ports import GroupOrder, GroupSeen
+from lockgate.usecases.serving_ports import Division, GroupOrder, GroupSeen
 from lockgate.wire.workers import CONTROL_SOCKET, LOOPBACK_HOSTS, Command, CommonToAll, WorkerConfig
 
 _START_LIMIT_SECONDS = 300.0
@@ -131,7 +133,7 @@ class ProcessGroups:
             group.settled(now)
             if group.leaving and not group.members:
                 del self._groups[key]
-                self._shared.keep(self._groups)
+                self._shared.keep({*self._groups, *self._counted_beside()})
         return [group.seen() for group in self._groups.values()]
 
     def ensure(self, order: GroupOrder) -> bool:
@@ -167,6 +169,21 @@ class ProcessGroups:
         for member in members:
             if member.tokens != told and member.ask(Command.TOKENS, _TOKENS_WITHIN, tokens=list(told)):
                 member.tokens = told
+
+    def introduce(self, endpoint: str, neighbours: Sequence[Neighbour]) -> None:
+        """Tell the endpoint's workers where the models of their environment are answered; each what it lacks."""
+        told = routes(neighbours, self._path)
+        for member in (m for group in self._groups.values() if group.endpoint == endpoint for m in group.loaded):
+            if member.routes != told and member.ask(Command.ROUTES, _TOKENS_WITHIN, **told):
+                member.routes = told
+
+    def divide(self, endpoint: str, release: str, division: Division) -> None:
+        """Tell the release's workers how requests are divided among versions. Each is told what it lacks."""
+        group = self._group(endpoint, release)
+        told = group.split = split(division, self._path)
+        for member in group.loaded:
+            if member.split != told and member.ask(Command.SPLIT, _TOKENS_WITHIN, **told):
+                member.split = told
 
     def drain(self, endpoint: str, release: str, *, forward: bool, park: bool = False) -> bool:
         """Let the group accept no more and leave when its connections are done. True when none accepts any more.
@@ -245,6 +262,11 @@ class ProcessGroups:
         accepting = (m for other in others for m in other.members.values() if m.state is GroupState.SERVING)
         return [str((self._path / member.record.id).resolve()) for member in accepting]
 
+    def _counted_beside(self) -> Iterable[tuple[str, str]]:
+        """The releases that other releases' workers hold too, and count for."""
+        for group in self._groups.values():
+            yield from ((group.endpoint, str(one["release"])) for one in group.split["versions"])
+
     def _group(self, endpoint: str, release: str) -> Group:
         return self._groups.setdefault((endpoint, release), Group(endpoint, release))
 
@@ -300,6 +322,7 @@ class ProcessGroups:
         started.tell(config)
         member = Member.of(record, process, folder, self._clock())
         member.child, member.tokens = child, config.tokens
+        member.routes, member.split = NO_ROUTES, NO_SPLIT
         group.members[name] = member
         _log.info(
             "started a worker", worker=name, pid=child.pid, endpoint=order.endpoint, version=str(order.release.ref)

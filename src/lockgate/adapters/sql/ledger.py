@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from lockgate.adapters.sql.endpoint_tokens import digests
 from lockgate.adapters.sql.parking import parked
+from lockgate.adapters.sql.splits import beside, divided, workspaces
 from lockgate.adapters.sql.store import SqlStore
 from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, groups
 from lockgate.domain.policy import Policy
@@ -36,11 +37,20 @@ class SqlAgentLedger:
             tokens = digests(work.connection)
             kept = {endpoint.id: policy.endpoint_rule(endpoint.model).park for endpoint in found}
             warm = parked(work.connection, self._store.moment(work.connection), kept) if any(kept.values()) else {}
+            shared, others = divided(work.connection), beside(work.connection, policy)
+            workspace = workspaces(work.connection)
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}
         ordered = sorted(found, key=lambda e: (e.port is None, age[e.id]))
         return [
-            replace(want, parked=warm.get(want.endpoint.id, ())) for want in self._with_ports(ordered, policy, tokens)
+            replace(
+                want,
+                parked=warm.get(want.endpoint.id, ()),
+                workspace=workspace.get(want.endpoint.id, ""),
+                beside=others.get(want.endpoint.id, ()),
+                split=shared.get(want.endpoint.id),
+            )
+            for want in self._with_ports(ordered, policy, tokens)
         ]
 
     def bound(self, endpoint: str, port: int) -> None:

@@ -32,6 +32,7 @@ from lockgate.adapters.sql.promotions import SqlPromotions
 from lockgate.adapters.sql.record import SqlRecord
 from lockgate.adapters.sql.semver import SqlSemver
 from lockgate.adapters.sql.sources import SqlSources
+from lockgate.adapters.sql.splits import SqlSplits
 from lockgate.adapters.sql.tables import chains
 from lockgate.adapters.sql.trainings import SqlTrainings
 from lockgate.adapters.sql.tree import SqlTree
@@ -76,6 +77,7 @@ class SqlWork:
         self.webhooks = SqlWebhooks(connection, names.workspace, store.now)
         self.people = SqlPeople(connection)
         self.endpoint_tokens = SqlEndpointTokens(connection, names)
+        self.splits = SqlSplits(connection, names)
         self.history = SqlHistory(connection, names)
         self.anchors = SqlAnchors(connection)
         self.keeping = SqlKeeping(connection, names)

@@ -125,7 +125,8 @@ class Router:
         self._learn()
 
     def tell_split(self, told: Mapping[str, Any]) -> None:
-        """Take what the agent says of further versions of the model: `versions`, each a `Beside`, and `split`.
+        """Take what the agent says of further versions of the model: `versions`, each a `Beside`, `split`, or
+        None, and `shares`.
 
         Raises KeyError, TypeError or ValueError when it is something else, and has then changed nothing.
         """
@@ -155,10 +156,23 @@ class Router:
 
     def passed_on(self, request: Request, reply: Reply) -> None:
         """Answer one request that another worker passes on. It goes no further, unless this one was taken over too."""
-        if (self._known.get(request.path) or self._found(request)).away:
+        route = self._known.get(request.path) or self._found(request)
+        if route.away:
             self._not_here(request, reply)  # it was sent to the wrong place: who sent it knows no better
+        elif self._traffic is Traffic.FORWARD and self._versions.shares:
+            self._answer_beside(route, request, reply)
         else:
             self(request, reply, hops_of(request))
+
+    def _answer_beside(self, route: Route, request: Request, reply: Reply) -> None:
+        """This release was taken over and has a share still: what is passed on to it is meant for it."""
+        refusal = self.entrance.refusal(request, guarded=route.guarded)
+        if refusal is None and request.method not in route.methods:
+            refusal = _wrong_method(request, route)
+        if refusal is None:
+            route.answer(request, reply)
+        else:
+            self._say(request, reply, refusal)
 
     # --- what paths answer
 

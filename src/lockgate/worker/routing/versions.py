@@ -75,7 +75,10 @@ class _There:
 
 
 class Versions:
-    """The further versions that one worker was told of. For the loop's thread alone."""
+    """The further versions that one worker was told of. For the loop's thread alone.
+
+    `shares`: the worker's own version answers what others pass on to it, though its workers accept nothing.
+    """
 
     def __init__(
         self,
@@ -94,8 +97,10 @@ class Versions:
         self._told: dict[int, Beside] = {}
         self._ones: dict[int, _Here | _There] = {}
         self._failed: dict[int, str] = {}
-        self._loading: set[asyncio.Task[None]] = set()
+        self._loading: set[Beside] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._split: Split | None = None
+        self.shares = False
         self._copied_bytes = 0
         self._copies = 0
 
@@ -110,33 +115,35 @@ class Versions:
         return self._split is not None
 
     def tell(self, told: Mapping[str, Any]) -> None:
-        """Take what the agent says: `versions`, each a `Beside`, and `split`, or None.
+        """Take what the agent says: `versions`, each a `Beside`, `split`, or None, and `shares`.
 
         Raises KeyError, TypeError or ValueError when it is something else, and has then changed nothing.
         """
         besides = {beside.version: beside for beside in map(Beside.of, told["versions"])}
+        shares = bool(told["shares"])
         split = None if told["split"] is None else Split.of(told["split"])
         gone = [number for number, beside in self._told.items() if besides.get(number) != beside]
         new = [beside for number, beside in besides.items() if self._told.get(number) != beside]
-        self._told, self._split = besides, split
+        self._told, self._split, self.shares = besides, split, shares
+        self._failed.clear()  # whoever tells something new may have mended it
         for number in gone:
-            self._failed.pop(number, None)
             self._close(self._ones.pop(number, None))
         for beside in new:
             if beside.folders:
                 self._ones[beside.version] = _There(tuple(map(Path, beside.folders)), self._passer)
-            elif self._load is not None:
-                self._start_loading(beside, self._load)
+            elif split is not None and beside.version in split.versions:
+                self._start_loading(beside)
 
     def exactly(self, number: int, how: How, request: Request, reply: Reply) -> None:
-        """Let that version answer and no other."""
+        """Let that version answer and no other. One that has no share is loaded when it is asked for first."""
         one = self._ones.get(number)
-        if one is None:
-            because = self._failed.get(number)
-            told = f"Version {number} cannot be served: {because}" if because else f"Version {number} is being loaded."
-            reply(failure(503, "TEMPORARILY_UNAVAILABLE", told, _AGAIN))
-        else:
+        if one is not None:
             one.ask(how, request, partial(_or_unavailable, number, reply))
+        elif because := self._failed.get(number):
+            reply(_unavailable(f"Version {number} cannot be served: {because}"))
+        else:
+            self._start_loading(self._told[number])
+            reply(_unavailable(f"Version {number} is being loaded. Try again."))
 
     def divide(self, how: How, primary: App, request: Request, reply: Reply) -> None:
         """Let the version answer whose turn it is. One that fails is stood in for by `primary`."""
@@ -222,7 +229,11 @@ class Versions:
         # a client may name a version or not: the copy is for the shadow
         self._copier.send(replace(request, link=None), one.folders, over)
 
-    def _start_loading(self, beside: Beside, load: Load) -> None:
+    def _start_loading(self, beside: Beside) -> None:
+        load = self._load
+        if load is None or beside.apart or beside in self._loading:
+            return
+        self._loading.add(beside)
         config = replace(
             self._config,
             version=beside.version,
@@ -230,13 +241,13 @@ class Versions:
             digest=beside.digest,
             artifacts=beside.artifacts,
             engine=beside.engine,
-            group=beside.group,
+            group=str(Path(self._config.group).parent / beside.release) if self._config.group else "",
             converted=beside.converted,
             converted_digest=beside.converted_digest,
         )
         task = asyncio.get_running_loop().create_task(self._loaded(beside, load, config))
-        self._loading.add(task)
-        task.add_done_callback(self._loading.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _loaded(self, beside: Beside, load: Load, config: WorkerConfig) -> None:
         number = beside.version
@@ -247,6 +258,8 @@ class Versions:
             if self._told.get(number) == beside:
                 self._failed[number] = str(error) or type(error).__name__
             return
+        finally:
+            self._loading.discard(beside)
         if self._told.get(number) == beside:
             self._ones[number] = _Here(loaded, self._clock)
             _log.info("version %s answers beside this one", number)
@@ -259,10 +272,11 @@ class Versions:
 
 
 def _or_unavailable(number: int, reply: Reply, answer: Answer | None) -> None:
-    if answer is None:
-        told = f"Version {number} does not answer. Try again."
-        answer = failure(503, "TEMPORARILY_UNAVAILABLE", told, _AGAIN)
-    reply(answer)
+    reply(answer or _unavailable(f"Version {number} does not answer. Try again."))
+
+
+def _unavailable(told: str) -> Answer:
+    return failure(503, "TEMPORARILY_UNAVAILABLE", told, _AGAIN)
 
 
 def _with_header(header: tuple[bytes, bytes], reply: Reply, answer: Answer) -> None:
