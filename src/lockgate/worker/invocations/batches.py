@@ -16,7 +16,7 @@ from typing import Any
 
 from lockgate.worker.engines.engine import Engine
 from lockgate.worker.http.messages import Answer, Reply, Request
-from lockgate.worker.invocations.answers import plain_predictions, written
+from lockgate.worker.invocations.answers import Predictions
 from lockgate.worker.invocations.bodies import Rows, matrix_of
 from lockgate.worker.invocations.costs import Costs
 from lockgate.worker.invocations.threads import Threads
@@ -160,20 +160,20 @@ class Batches:
         self._costs.learn(count, seconds)
         self._give(batch, told, count, seconds)
 
-    def _predicted(self, batch: list[Asked]) -> list[Any]:
+    def _predicted(self, batch: list[Asked]) -> Predictions:
         rows = batch[0].rows if len(batch) == 1 else [row for asked in batch for row in asked.rows]
         matrix = self._settle(matrix_of(rows, self._engine.features, fortran=batch[0].fortran))
-        told = plain_predictions(self._engine.predict(matrix), self._engine.outputs)
-        if len(told) != len(rows):
-            raise ValueError(f"the engine gave {len(told)} predictions for {len(rows)} rows")
+        told = Predictions.of(self._engine.predict(matrix), self._engine.outputs)
+        if len(told.values) != len(rows):
+            raise ValueError(f"the engine gave {len(told.values)} predictions for {len(rows)} rows")
         return told
 
-    def _give(self, batch: list[Asked], told: list[Any], count: int, seconds: float) -> None:
+    def _give(self, batch: list[Asked], told: Predictions, count: int, seconds: float) -> None:
         self._observer.predicted(len(batch), count, seconds)
         start = 0
         for asked in batch:
             end = start + len(asked.rows)
-            asked.reply(Answer(200, written(told[start:end]), identity=self._identity, rows=end - start))
+            asked.reply(Answer(200, told.body(start, end), identity=self._identity, rows=end - start))
             start = end
 
     def _apart(self, batch: list[Asked]) -> None:
@@ -220,7 +220,7 @@ class Batches:
         self._running += 1
         self._asked_in_threads += len(batch)
 
-        def work() -> tuple[list[Any], float] | Exception:
+        def work() -> tuple[Predictions, float] | Exception:
             began = time.perf_counter(), time.thread_time()
             try:
                 told = self._predicted(batch)
@@ -230,7 +230,7 @@ class Batches:
             worked = time.thread_time() - began[1]
             return told, worked
 
-        def done(came: tuple[list[Any], float] | Exception | None) -> None:
+        def done(came: tuple[Predictions, float] | Exception | None) -> None:
             self._running -= 1
             self._asked_in_threads -= len(batch)
             self._came(batch, count, came)
@@ -239,7 +239,7 @@ class Batches:
         left = self._limits.seconds - (time.monotonic() - batch[0].since)
         self._threads.start(work, max(left, 0.001), done)
 
-    def _came(self, batch: list[Asked], count: int, came: tuple[list[Any], float] | Exception | None) -> None:
+    def _came(self, batch: list[Asked], count: int, came: tuple[Predictions, float] | Exception | None) -> None:
         if came is None:
             for asked in batch:
                 self._late(asked.request, asked.reply)

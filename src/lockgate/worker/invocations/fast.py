@@ -12,7 +12,7 @@ import numpy as np
 
 from lockgate.worker.engines.engine import Engine
 from lockgate.worker.http.messages import Answer
-from lockgate.worker.invocations.answers import plain_predictions, written
+from lockgate.worker.invocations.answers import Predictions
 from lockgate.worker.invocations.batches import LONGEST_TURN
 from lockgate.worker.invocations.bodies import FRAMES, Bodies, Form, Rows, matrix_of
 from lockgate.worker.invocations.content import is_plain_json
@@ -73,10 +73,11 @@ class Fast:
         form, rows = read
         try:
             matrix = matrix_of(rows, self.engine.features, fortran=self.fortran(form))
-            told = plain_predictions(self.engine.predict(self.columns.settle(matrix)), self.engine.outputs)
+            told = Predictions.of(self.engine.predict(self.columns.settle(matrix)), self.engine.outputs)
         except Exception:  # noqa: BLE001 - whatever a model raises, MLflow's own code finds the words for it
             return None
-        return Answer(200, written(told), rows=len(rows)) if len(told) == len(rows) else None
+        count = len(rows)
+        return Answer(200, told.body(0, count), rows=count) if len(told.values) == count else None
 
     def fortran(self, form: Form) -> bool:
         """Whether rows of this form want a matrix whose columns lie one after the other."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate.worker.engines.engine import Engine
-from lockgate.worker.invocations.answers import plain_predictions, written
+from lockgate.worker.invocations.answers import Predictions
 from lockgate.worker.invocations.bodies import FRAMES, Bodies, Form, matrix_of
 from lockgate.worker.invocations.exact import Scorer
 from lockgate.worker.invocations.signature import Columns
@@ -62,8 +62,8 @@ class Trial:
         engine = self.engine
         try:
             matrix = matrix_of(read[1], engine.features, fortran=form in FRAMES and engine.accepts.arrays)
-            told = plain_predictions(engine.predict(self.columns.settle(matrix)), engine.outputs)
-            answer = json.loads(written(told))["predictions"]
+            told = Predictions.of(engine.predict(self.columns.settle(matrix)), engine.outputs)
+            answer = json.loads(told.body(0, len(told.values)))["predictions"]
         except Exception:  # noqa: BLE001 - an engine that raises where MLflow answers is not used for this form
             return False
         return alike(answer, wanted)
