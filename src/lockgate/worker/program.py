@@ -20,6 +20,7 @@ from lockgate.worker.invocations.reasons import NotLoaded
 from lockgate.worker.invocations.served import Served
 from lockgate.worker.observing.watch import Watch
 from lockgate.worker.routing.app import Router, identity_of
+from lockgate.worker.routing.loading import LoadedBeside
 from lockgate.worker.routing.traffic import Traffic
 
 _log = logging.getLogger("lockgate.worker")
@@ -35,7 +36,7 @@ class Worker:
         self._config = config
         self._listener: socket.socket | None = listener
         self._watch = Watch(config, busy=lambda: self._edges.busy)
-        self._router = Router(config, self._watch)
+        self._router = Router(config, self._watch, LoadedBeside)
         self._edges = Edges(
             config,
             self._router,
@@ -67,6 +68,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         self._watch.close()
+        self._router.close()
         return code
 
     async def _handle(self, command: Command, asked: dict[str, Any]) -> dict[str, Any]:
@@ -88,8 +90,10 @@ class Worker:
                 done = self._listener is not None
             case Command.TOKENS:
                 self._router.entrance.admit(map(str, asked["tokens"]))
-            case Command.ROUTES | Command.SPLIT:
-                done = False
+            case Command.ROUTES:
+                self._router.tell_routes(asked)
+            case Command.SPLIT:
+                self._router.tell_split(asked)
         return {"ok": done, "listener": self._listener is not None, **_fields(self._status())}
 
     def _status(self) -> WorkerStatus:

@@ -31,8 +31,11 @@ _AGAIN = (b"retry-after", b"1")
 class Loaded(Protocol):
     """A version that was loaded beside the worker's own: what answers, and who counts for it."""
 
-    served: Serves
-    observer: Observer
+    @property
+    def served(self) -> Serves: ...
+
+    @property
+    def observer(self) -> Observer: ...
 
     def close(self) -> None:
         """Let go of it. What is under way still gets its answer."""
