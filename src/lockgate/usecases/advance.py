@@ -265,14 +265,22 @@ class _Step:
         release = endpoint.release
         if release is not None and (release.ref, release.digest) == (promotion.ref, digest):
             return self._commit(work, promotion, seen, endpoint)
-        release = Release(
-            self.ports.ids.new("rel"), endpoint.id, promotion.ref, digest, "mlflow", promotion.id, self._now()
-        )
+        release = self._release(work, endpoint, digest)
         work.endpoints.warm(endpoint.id, release)
         told = {"environment": environment.name, "release": release.id, "digest": digest}
         self._record(work, "rollout:started", before=_served(endpoint), after=str(promotion.ref), **told)
         warming = self._in(promotion, PromotionState.WARMING, endpoint=endpoint.id, candidate=release.id)
         return self._save(work, warming, due_in=SOON)
+
+    def _release(self, work: Work, endpoint: Endpoint, digest: str) -> Release:
+        """A rollback goes back to the release that served, whose workers may still be warm; the rest makes a new one."""
+        promotion = self.promotion
+        if promotion.kind is Kind.ROLLBACK:
+            for release in work.endpoints.releases(endpoint.id):
+                if (release.ref, release.digest) == (promotion.ref, digest) and release.baked_at is not None:
+                    return release
+        id = self.ports.ids.new("rel")
+        return Release(id, endpoint.id, promotion.ref, digest, "mlflow", promotion.id, self._now())
 
     def _holder(self, work: Work) -> Promotion | None:
         mine = self.promotion

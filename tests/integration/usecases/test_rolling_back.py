@@ -39,6 +39,25 @@ def test_it_goes_to_the_last_known_good_and_quarantines_what_it_leaves(world: Ma
     assert (served.release.ref, served.generation, served.state) == (first, 3, "serving")
 
 
+def test_it_goes_back_to_the_release_that_served_and_makes_no_new_one(world: Make) -> None:
+    here = world(OPEN)
+    first, second, third, fourth = (here.register() for _ in range(4))
+    here.served(first)
+    of_first = here.serving().release
+    here.served(second, third)
+    assert here.roll_back(to=1).state == "done"
+    back = here.serving().release
+    assert of_first is not None
+    assert back is not None
+    assert back.id == of_first.id
+    assert back.baked_at is not None
+    assert of_first.baked_at is not None
+    # it served last again, so it is the last known good, and not the second
+    assert back.baked_at > of_first.baked_at
+    here.served(fourth)
+    assert here.roll_back().ref == first
+
+
 def test_with_none_left_nothing_changes_and_the_refusal_is_on_the_record(world: Make) -> None:
     here = world(OPEN)
     first, second = here.register(), here.register()
