@@ -229,9 +229,6 @@ class Connection(asyncio.Protocol):
             self._refuse(too_long(self._shared.limits))
             return
         self._deadline = self._began + limits.read_seconds
-        if self._half_closed and (head.length == CHUNKED or len(rest) < head.length):
-            self._end(linger=False)  # the rest of it never comes
-            return
         if head.expects and not rest:
             self._transport.write(CONTINUE)
         if head.length == CHUNKED:
@@ -240,6 +237,8 @@ class Connection(asyncio.Protocol):
         else:
             self._body, self._missing = bytearray(), head.length
             self._read_body(rest)
+        if self._half_closed and self._exchange is None and (self._body is not None or self._chunks is not None):
+            self._end(linger=False)  # the rest of it never comes
 
     def _read_body(self, data: bytes) -> None:
         assert self._body is not None
