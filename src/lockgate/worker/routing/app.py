@@ -114,7 +114,7 @@ class Router:
     def turn(self, traffic: Traffic, successors: Sequence[Address] = ()) -> None:
         """From now on do this with requests. `successors` are who took over, asked before the shared address."""
         self._traffic = traffic
-        self._successors = (*successors, (self._config.host, self._config.port))
+        self._successors = (*successors, *self._by_port(self._config.host, self._config.port))
 
     def tell_routes(self, told: Mapping[str, Any]) -> None:
         """Take what the agent says of the environment's endpoints: `places`, each a `Place`.
@@ -340,7 +340,11 @@ class Router:
                 if link.hand_over(folder):
                     self._observer.passed("handed")
                     return
-        self._pass_on(request, reply, [*folders, (place.host, place.port)], 0)
+        self._pass_on(request, reply, [*folders, *self._by_port(place.host, place.port)], 0)
+
+    def _by_port(self, host: str, port: int) -> Sequence[Address]:
+        """Where whoever accepts on a port is found when its workers are not known: not where that takes TLS."""
+        return () if self._config.tls_certificate else ((host, port),)
 
     def _pass_on(
         self, request: Request, reply: Reply, to: Sequence[Address], hops: int, *headers: tuple[bytes, bytes]

@@ -91,12 +91,12 @@ class Passer:
             self._done(passing, None)
             return
         address = passing.left.pop(0)
-        for line in iter(self._idle.get(address, []).pop, None):
+        idle = self._idle.get(address)
+        while idle:
+            line = idle.pop()
             if line.usable:
                 self._use(line, passing)
                 return
-            if not self._idle[address]:
-                break
         task = asyncio.get_running_loop().create_task(self._connect(address, passing))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
