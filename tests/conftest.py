@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lockgate.adapters.programs.forking import ForkedPrograms
 from tests.databases import postgres as postgres_of_the_run
 from tests.databases.backends import POSTGRESQL, SQLITE, Backend, Database, NewDatabase, PostgresBackend, SqliteBackend
 from tests.databases.postgres import Postgres
@@ -60,6 +62,21 @@ def rounds(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
         return full if pytestconfig.getoption("--long") else short
 
     return choose
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder by which all processes of the run share one fork server: it imports MLflow once for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "forks"
+
+
+@pytest.fixture(scope="session")
+def programs(forks: Path) -> Iterator[ForkedPrograms]:
+    """Starts workers and examinations, forked from that fork server."""
+    programs = ForkedPrograms(forks)
+    yield programs
+    programs.close()
 
 
 @pytest.fixture(scope="session")

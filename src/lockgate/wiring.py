@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lockgate.adapters.keys.files import FileKeys
     from lockgate.adapters.mlflow.governance import Told
     from lockgate.adapters.processes.groups import ProcessGroups
-    from lockgate.adapters.programs.cold import ColdPrograms
+    from lockgate.adapters.programs.forking import ForkedPrograms
     from lockgate.adapters.sandbox.process import ProcessSandbox
     from lockgate.adapters.sql.ledger import SqlAgentLedger
     from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
@@ -107,10 +107,10 @@ class Node:
         )
 
     @cached_property
-    def programs(self) -> ColdPrograms:
-        from lockgate.adapters.programs.cold import ColdPrograms
+    def programs(self) -> ForkedPrograms:
+        from lockgate.adapters.programs.forking import ForkedPrograms
 
-        return ColdPrograms()
+        return ForkedPrograms(self.settings.home / "run" / "forks")
 
     @cached_property
     def sandbox(self) -> ProcessSandbox:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.adapters.programs.cold import ColdPrograms
+from lockgate.adapters.programs.forking import ForkedPrograms
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.domain.validation import SUITE, Examination, ExamineRequest
 from lockgate.domain.versions import VersionRef
@@ -45,13 +45,13 @@ def sample(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def examine(models: Path, scratch: Path) -> Examine:
+def examine(models: Path, scratch: Path, programs: ForkedPrograms) -> Examine:
     """Examine one of the models by name (or a folder): `examine("bare", tests=(SCHEMA,))`."""
 
     def run(model: str | Path, tests: tuple[str, ...] = SUITE, seconds: float = 100.0, **more: Any) -> Examination:
         folder = models / model if isinstance(model, str) else model
         limits = {"time_limit": timedelta(seconds=seconds), "latency_limit": timedelta(seconds=5)}
-        return ProcessSandbox(scratch, ColdPrograms()).examine(
+        return ProcessSandbox(scratch, programs).examine(
             ExamineRequest(VersionRef("fraud", 7), str(folder), tests, **(limits | more))
         )
 

@@ -14,6 +14,7 @@ import pytest
 
 import lockgate
 from lockgate.adapters.programs.cold import ColdPrograms
+from lockgate.adapters.programs.forking import ForkedPrograms
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.validation import (
@@ -144,18 +145,22 @@ def test_a_model_that_hangs_is_stopped_with_everything_it_started(examine: Exami
     assert 25 <= examination.seconds < 60
 
 
-def test_when_lockgate_itself_is_killed_the_model_and_the_worker_end_too(models: Path, scratch: Path) -> None:
+def test_when_lockgate_itself_is_killed_the_model_and_the_worker_end_too(
+    models: Path, scratch: Path, forks: Path, programs: ForkedPrograms
+) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from lockgate.adapters.programs.cold import ColdPrograms\n"
+        "from lockgate.adapters.programs.forking import ForkedPrograms\n"
         "from lockgate.adapters.sandbox.process import ProcessSandbox\n"
         "from lockgate.domain.validation import ExamineRequest\n"
         "from lockgate.domain.versions import VersionRef\n"
         "request = ExamineRequest(VersionRef('fraud', 7), sys.argv[2])\n"
-        "ProcessSandbox(Path(sys.argv[1]), ColdPrograms()).examine(request)\n"
+        "ProcessSandbox(Path(sys.argv[1]), ForkedPrograms(Path(sys.argv[3]))).examine(request)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(lockgate.__file__).parents[1])}
-    owner = subprocess.Popen([sys.executable, "-c", program, str(scratch), str(models / "hangs")], env=environment)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program, str(scratch), str(models / "hangs"), str(forks)], env=environment
+    )
     try:
         # the child, the worker, and the program that each of them started
         wait_until(lambda: len(named_in(scratch)) == 4, seconds=90)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.usecases.program_ports import Programs
 from tests.integration.serving.machine import Machine
 from tests.integration.serving.models import Models, make_models
 
@@ -17,9 +18,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, models: Models) -> Iterator[Machine]:
+def machine(tmp_path: Path, models: Models, programs: Programs) -> Iterator[Machine]:
     """An agent that works in a thread of this process on real workers, ended whatever happens."""
-    machine = Machine(tmp_path / "run" / "workers", models)
+    machine = Machine(tmp_path / "run" / "workers", models, programs)
     try:
         yield machine
     finally:

@@ -18,14 +18,15 @@ from typing import Any
 from lockgate.adapters.processes.folder import RunFolder
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.processes.process import Process
-from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.agent.loop import Agent
 from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, ObservedGroup
 from lockgate.testing.agent_ledger import FakeAgentLedger
+from lockgate.usecases.program_ports import Programs
 from tests.integration.serving.models import COLUMNS, ROWS, Models
 
 LIMIT = 120.0
+PARK = timedelta(minutes=30)
 SPLIT = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": ROWS}})
 
 
@@ -82,8 +83,9 @@ class Client:
 class Machine:
     """A ledger and an agent's thread, which can be ended and begun again."""
 
-    def __init__(self, run: Path, models: Models) -> None:
+    def __init__(self, run: Path, models: Models, programs: Programs) -> None:
         self.run = run
+        self.programs = programs
         self.models = models
         self.ledger = FakeAgentLedger()
         self._clients: list[Client] = []
@@ -94,7 +96,7 @@ class Machine:
     def begin(self) -> None:
         """Start an agent."""
         self._stop, self._leave = threading.Event(), threading.Event()
-        agent = Agent(self.ledger, ProcessGroups(self.run, ColdPrograms()), self.models.folder)
+        agent = Agent(self.ledger, ProcessGroups(self.run, self.programs), self.models.folder)
         self._thread = threading.Thread(target=agent.run, args=(self._stop,), kwargs={"leave_workers": self._leave})
         self._thread.start()
 
@@ -122,9 +124,12 @@ class Machine:
         endpoint: str = "e1",
         port: int = 0,
         may_take_next: bool = True,
+        park: timedelta = PARK,
+        park_memory: int = 2 * 2**30,
     ) -> None:
         """Add an endpoint that has no release yet."""
-        self.ledger.want(desired(endpoint, workers, timeout, port, may_take_next))
+        rule = EndpointRule(workers=workers, timeout=timedelta(seconds=timeout), park=park, park_memory=park_memory)
+        self.ledger.want(desired(endpoint, rule, port, may_take_next))
 
     def port(self, endpoint: str = "e1") -> int:
         """The port it got, once it has one."""
@@ -142,25 +147,25 @@ class Machine:
         generation = self.ledger.commit(release.endpoint, release)
         until(lambda: self.ledger.endpoint(release.endpoint).acknowledged == generation, f"{release.id} serving")
 
-    def seen(self, release: str, state: GroupState, endpoint: str = "e1") -> ObservedGroup:
-        """What is reported of a release, once it is in that state."""
+    def seen(self, release: str, state: GroupState, endpoint: str = "e1", *, pids: int = 0) -> ObservedGroup:
+        """What is reported of a release, once it is in that state with so many workers at least."""
 
         def there() -> ObservedGroup | None:
             group = self.ledger.observed(endpoint).get(release)
-            return group if group is not None and group.state is state else None
+            return group if group is not None and group.state is state and len(group.pids) >= pids else None
 
         found: ObservedGroup = until(there, f"{release} {state}")
         return found
 
 
-def desired(endpoint: str, workers: int, timeout: float, port: int, may_take_next: bool) -> DesiredEndpoint:
+def desired(endpoint: str, rule: EndpointRule, port: int, may_take_next: bool) -> DesiredEndpoint:
     """An endpoint as the record wants it, without a release."""
     return DesiredEndpoint(
         Endpoint(endpoint, "production", "fraud model", None, None, 0, 0, EndpointState.PENDING),
         host="127.0.0.1",
         preferred_port=port,
         may_take_next=may_take_next,
-        rule=EndpointRule(workers=workers, timeout=timedelta(seconds=timeout)),
+        rule=rule,
     )
 
 

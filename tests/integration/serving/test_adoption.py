@@ -17,6 +17,7 @@ from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.testing.agent_ledger import FakeAgentLedger
+from lockgate.usecases.program_ports import Programs
 from tests.integration.serving import agent_program
 from tests.integration.serving.load import Load
 from tests.integration.serving.machine import LIMIT, Machine, until
@@ -29,8 +30,9 @@ pytestmark = pytest.mark.timeout(400)
 class AgentProcess(Machine):
     """The same machine with its agent in a process that can be killed."""
 
-    def __init__(self, run: Path, models: Models) -> None:
-        super().__init__(run, models)
+    def __init__(self, run: Path, models: Models, programs: Programs, forks: Path) -> None:
+        super().__init__(run, models, programs)
+        self._forks = forks
         self._file = run.parent.parent / "ledger"
         self.ledger = FakeAgentLedger(self._file)
         self.agent: subprocess.Popen[bytes] | None = None
@@ -38,7 +40,7 @@ class AgentProcess(Machine):
     def begin(self) -> None:
         every = (self.models.first, self.models.second)
         self.agent = subprocess.Popen(
-            [sys.executable, agent_program.__file__, str(self.run), str(self._file)]
+            [sys.executable, agent_program.__file__, str(self.run), str(self._file), str(self._forks)]
             + [f"{model.digest}={model.folder}" for model in every],
             stdin=subprocess.PIPE,
         )
@@ -61,11 +63,11 @@ class AgentProcess(Machine):
 
 
 @pytest.fixture
-def apart(tmp_path: Path, models: Models) -> Iterator[AgentProcess]:
+def apart(tmp_path: Path, models: Models, programs: Programs, forks: Path) -> Iterator[AgentProcess]:
     # longer than the path of a Unix socket may be
     home = tmp_path / ("a-home-with-a-long-name-" * 4)
     (home / "run").mkdir(parents=True)
-    machine = AgentProcess(home / "run" / "workers", models)
+    machine = AgentProcess(home / "run" / "workers", models, programs, forks)
     try:
         yield machine
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.usecases.program_ports import Programs
 from tests.integration.serving.machine import Heard, Machine
 from tests.integration.serving.models import COLUMNS, ROWS, Models, release
 
@@ -47,9 +48,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, models: Models) -> Iterator[Machine]:
+def both(tmp_path_factory: pytest.TempPathFactory, models: Models, programs: Programs) -> Iterator[Machine]:
     """`e1` serves the scikit-learn model, `e2` the one with params."""
-    machine = Machine(tmp_path_factory.mktemp("parity") / "run" / "workers", models)
+    machine = Machine(tmp_path_factory.mktemp("parity") / "run" / "workers", models, programs)
     try:
         for endpoint in ("e1", "e2"):
             machine.want(endpoint=endpoint)

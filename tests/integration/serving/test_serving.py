@@ -16,6 +16,7 @@ import pytest
 
 from lockgate.domain.serving import EndpointState, GroupState
 from lockgate.usecases.login import secret_digest
+from lockgate.usecases.program_ports import Programs
 from tests.integration.serving.machine import LIMIT, SPLIT, Machine, until
 from tests.integration.serving.models import COLUMNS, ROWS, Models, OnDisk, release
 
@@ -33,9 +34,9 @@ def served(machine: Machine, models: Models) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory, models: Models) -> Iterator[Machine]:
+def standing(tmp_path_factory: pytest.TempPathFactory, models: Models, programs: Programs) -> Iterator[Machine]:
     """The same for tests that only ask."""
-    machine = Machine(tmp_path_factory.mktemp("machine") / "run" / "workers", models)
+    machine = Machine(tmp_path_factory.mktemp("machine") / "run" / "workers", models, programs)
     try:
         machine.want()
         machine.begin()

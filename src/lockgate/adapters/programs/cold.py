@@ -17,6 +17,7 @@ class Held:
     def __init__(self, pid: int, held: int) -> None:
         self.pid = pid
         self._held = held
+        self._over = False
 
     @property
     def ended(self) -> bool:
@@ -24,10 +25,13 @@ class Held:
         return self.wait(0)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end. False when it still runs after `seconds`."""
+        """Wait for its end. False when it still runs after `seconds`; what is known stays known once it is closed."""
+        if self._over or self._held < 0:
+            return self._over
         poll = select.poll()
         poll.register(self._held, select.POLLIN)
-        return bool(poll.poll(max(0, int(seconds * 1000))))
+        self._over = bool(poll.poll(max(0, int(seconds * 1000))))
+        return self._over
 
     def close(self) -> None:
         """Let go of it."""
@@ -73,7 +77,7 @@ class ColdChild:
 
     @property
     def ended(self) -> bool:
-        return self._process.returncode is not None or self._held.ended
+        return self._held.ended
 
     @property
     def code(self) -> int | None:
@@ -83,7 +87,7 @@ class ColdChild:
         return code_of(os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
 
     def wait(self, seconds: float) -> bool:
-        return self._process.returncode is not None or self._held.wait(seconds)
+        return self._held.wait(seconds)
 
     def let_go(self) -> None:
         if self._process.returncode is None and self._process.poll() is None:
