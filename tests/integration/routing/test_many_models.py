@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from lockgate.worker.routing.traffic import Traffic
 from tests.integration.routing.workers import Heard, Town, Worker
 
 
-async def _pair(town: Town, **told: object) -> tuple[Worker, Worker]:
+async def _pair(town: Town, **told: Any) -> tuple[Worker, Worker]:
     one, other = await town.worker("fraud", 1, **told), await town.worker("credit", 5, **told)
     for worker in (one, other):
         worker.knows(one, other)

@@ -133,8 +133,9 @@ class Worker:
         """End it, with everything it has open."""
         self.edges.accept_no_more()
         self.edges.close()
-        self.edges.close_idle()
-        self.edges._workers.close_idle()
+        for connections in (self.edges._clients, self.edges._workers):
+            for connection in list(connections._shared.open):
+                connection._transport.abort()  # the test is over, whatever is still to be answered
         self.edges._giver.close()
         self.router.close()
         self.listener.close()
