@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lockgate.domain.policy import EngineKind
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.artifacts import manifest_of
 from lockgate.worker.engines.choosing import choose
-from lockgate.worker.http.messages import Answer, Reply, Request, failure
+from lockgate.worker.http.messages import JSON, Answer, Reply, Request, failure
 from lockgate.worker.invocations.batches import Asked, Batches, Limits
 from lockgate.worker.invocations.bodies import Form, Rows
 from lockgate.worker.invocations.exact import Scorer
 from lockgate.worker.invocations.fast import Fast
+from lockgate.worker.invocations.inference import Inference, Takes, Unfit, description, inferred, problem, translated
 from lockgate.worker.invocations.reasons import NotLoaded, why_it_did_not_load
 from lockgate.worker.invocations.threads import Threads
 from lockgate.worker.observing.observer import Observer
@@ -54,6 +56,9 @@ class Served:
         self._limits = Limits(config.batch_rows, config.queue_limit, config.timeout_seconds, config.batch_wait_seconds)
         self._fast = fast
         self._batches = None if fast is None else self._batching(fast)
+        metadata = loaded.scorer.model.metadata
+        self._takes = Takes.of(metadata, None if fast is None else fast.engine.features)
+        self._platform = _platform(metadata)
         self._exact_waiting = 0
         self._trying: set[Form] = set()
 
@@ -159,12 +164,38 @@ class Served:
 
     def infer(self, request: Request, reply: Reply) -> None:
         """Answer one inference request of the Open Inference Protocol v2 (JSON)."""
-        told = f"The Open Inference Protocol comes later: {request.path[:200].decode('latin-1')}"
-        reply(self._named(failure(501, "NOT_IMPLEMENTED", told)))
+        if request.header(b"inference-header-content-length"):
+            reply(self._named(problem(400, "Tensors in binary form are not understood here. Send JSON.")))
+            return
+        if len(request.body) <= _LONGEST_READ_HERE:
+            self._inferred(request, reply, translated(request.body, self._takes))
+            return
+        if self._refused(reply):
+            return
+
+        def done(came: tuple[Inference, bytes] | Unfit | None) -> None:
+            self._inferred(request, reply, came)
+
+        self._threads.start(lambda: translated(request.body, self._takes), self._limits.seconds, done)
+
+    def _inferred(self, request: Request, reply: Reply, came: tuple[Inference, bytes] | Unfit | None) -> None:
+        """Answer an inference request that was made one of MLflow's."""
+        if came is None:
+            self._late(request, reply)
+            return
+        if isinstance(came, Unfit):
+            reply(self._named(problem(400, str(came))))
+            return
+        asked, body = came
+
+        def done(answer: Answer) -> None:
+            reply(self._named(inferred(answer, asked, self._takes, self.model, self.version)))
+
+        self.invoke(replace(request, body=body, content_type=JSON), done)
 
     def describe(self) -> Answer:
         """The model's metadata as the Open Inference Protocol v2 gives it."""
-        return self._named(failure(501, "NOT_IMPLEMENTED", "The Open Inference Protocol comes later."))
+        return self._named(Answer(200, description(self._takes, self.model, self.version, self._platform)))
 
     def close(self) -> None:
         """Let go of the model's threads. What is under way still gets its answer."""
@@ -179,6 +210,12 @@ def identity(config: WorkerConfig) -> bytes:
     """The header lines that name the version a worker serves."""
     named = {"model": config.model, "version": str(config.version), "release": config.release}
     return "".join(f"x-lockgate-{what}: {quote(name, safe='')}\r\n" for what, name in named.items()).encode()
+
+
+def _platform(metadata: Any) -> str:
+    """What the model was made with, as the Open Inference Protocol asks for it."""
+    loader = str(metadata.flavors.get("python_function", {}).get("loader_module", ""))
+    return loader.replace(".", "_") or "mlflow"
 
 
 def _loaded(config: WorkerConfig) -> Loaded:
