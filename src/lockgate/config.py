@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lockgate.domain.anchors import parse_place
 from lockgate.domain.errors import BadInput
+from lockgate.wire.traces import collector
 
 PREFIX = "LOCKGATE_"
 POLICY_FILE = "lockgate.yaml"
@@ -86,6 +87,11 @@ class Settings(BaseSettings):
     webhook_allow_private_ips: bool = Field(
         default_factory=lambda: os.environ.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("true", "1")
     )
+    # where workers send spans, and of what share of the predictions whose callers do not say
+    traces: str = ""
+    traces_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    # how long logged predictions are kept; 0: for ever
+    prediction_days: Annotated[int, Field(ge=0, le=36500)] = 90
     transition_wait: Annotated[float, Field(gt=0, le=3600)] = 25.0
     url: str = Field(default_factory=lambda told: _url(told.get("host", ""), told.get("port", 0)))
     user: str = Field(default_factory=lambda: login())
@@ -107,6 +113,11 @@ class Settings(BaseSettings):
         if not written.strip():  # it would be the folder that the process was started in, with all that lies there
             raise ValueError(f"{written!r} names no place. Expected a folder or an address like s3://bucket/prefix")
         return written
+
+    @field_validator("traces", mode="after")
+    @classmethod
+    def _collector(cls, written: str) -> str:
+        return collector(written).geturl() if written else ""
 
     @field_validator("mlflow_routers", mode="before")
     @classmethod

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lockgate.adapters.identity.passwords import Argon2Passwords
     from lockgate.adapters.keys.files import FileKeys
     from lockgate.adapters.mlflow.governance import Told
+    from lockgate.adapters.predictions.parquet import ParquetPredictions
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.programs.forking import ForkedPrograms
     from lockgate.adapters.sandbox.process import ProcessSandbox
@@ -121,11 +122,28 @@ class Node:
     @cached_property
     def groups(self) -> ProcessGroups:
         from lockgate.adapters.processes.groups import ProcessGroups
+        from lockgate.wire.workers import CommonToAll
 
         told = self.settings
-        return ProcessGroups(
-            told.home / "run" / "workers", self.programs, hosts=told.allowed_hosts, origins=told.allowed_origins
+        common = CommonToAll(
+            traces=told.traces,
+            traces_share=told.traces_share,
+            predictions=str(told.home / "predictions"),
+            prediction_days=told.prediction_days,
         )
+        return ProcessGroups(
+            told.home / "run" / "workers",
+            self.programs,
+            hosts=told.allowed_hosts,
+            origins=told.allowed_origins,
+            common=common,
+        )
+
+    @cached_property
+    def prediction_log(self) -> ParquetPredictions:
+        from lockgate.adapters.predictions.parquet import ParquetPredictions
+
+        return ParquetPredictions(self.settings.home / "predictions")
 
     @cached_property
     def passwords(self) -> Argon2Passwords:

@@ -22,6 +22,7 @@ from lockgate.cli.import_users import import_
 from lockgate.cli.moves import promote, rollback
 from lockgate.cli.policy import init, policy
 from lockgate.cli.policy_second import COMMANDS as SECOND
+from lockgate.cli.predictions import predictions
 from lockgate.cli.semver import semver
 from lockgate.cli.serving import endpoints, rollout
 from lockgate.cli.standing import status
@@ -34,7 +35,9 @@ from lockgate.cli.webhooks import webhooks
 
 SECTIONS = {
     "Run it": (up, down, init, demo),
-    "See where things stand": (status, plan, approvals, endpoints, rollout, semver, drift, audit, policy, webhooks),
+    "See where things stand": (
+        *(status, plan, approvals, endpoints, rollout, predictions, semver, drift, audit, policy, webhooks),
+    ),
     "Move a version": (validate, check, request, approve, reject, withdraw, promote, rollback, break_glass),
     "Say who may do what": (users, tokens, whoami, delegate),
     "Come and go": (doctor, uninstall),

@@ -42,6 +42,7 @@ class Act(StrEnum):
 
     READ = "read the registry"
     READ_RECORD = "read the record"
+    READ_PREDICTIONS = "read logged predictions"  # with their inputs, which may be about people
     WRITE = "write to the registry"  # register, tag, alias, upload, log runs
     ASK = "ask for a promotion, a validation or an approval"
     REPORT_CHECK = "report a check"
@@ -58,9 +59,10 @@ class Act(StrEnum):
 
 
 _VIEWER = frozenset({Act.READ, Act.READ_RECORD})
-_CONTRIBUTOR = _VIEWER | {Act.WRITE, Act.ASK, Act.NUMBER}
+_CONTRIBUTOR = _VIEWER | {Act.READ_PREDICTIONS, Act.WRITE, Act.ASK, Act.NUMBER}
 _APPROVER = _VIEWER | {Act.DECIDE, Act.BREAK_GLASS}
 _OPERATOR = _VIEWER | {
+    Act.READ_PREDICTIONS,
     *(Act.ASK, Act.REPORT_CHECK, Act.NUMBER, Act.BREAK_GLASS, Act.OPERATE, Act.REMOVE, Act.MANAGE_WEBHOOKS),
 }
 

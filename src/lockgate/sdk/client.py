@@ -24,6 +24,7 @@ from lockgate.sdk.keeping import Keeping
 from lockgate.sdk.outcome import outcome_of, wait_until_over
 from lockgate.sdk.people import People, Tokens
 from lockgate.sdk.policies import Policies
+from lockgate.sdk.predictions import Predictions
 from lockgate.sdk.record import Record
 from lockgate.sdk.semver import SemanticVersions
 from lockgate.sdk.written import Version, read_version, segment
@@ -110,6 +111,11 @@ class Lockgate:
     def endpoint_tokens(self) -> EndpointTokens:
         """What lets callers ask endpoints for predictions."""
         return EndpointTokens(self._http)
+
+    @property
+    def predictions(self) -> Predictions:
+        """What models were asked and answered, as far as it was logged, with labels."""
+        return Predictions(self._http)
 
     def drift(self, model: str | None = None) -> tuple[shapes.Difference, ...]:
         """Where MLflow's tables differ from what Lockgate holds, in one model or in all: somebody wrote past it."""

@@ -166,6 +166,7 @@ def _api(node: Node, settings: Settings) -> App:
         node.passwords,
         parse_policy=node.check_policy,
         trial=node.trial,
+        prediction_log=node.prediction_log,
         serving_host=settings.seen_as,
     )
 

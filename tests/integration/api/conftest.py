@@ -27,6 +27,7 @@ from lockgate.server.identity import Identity
 from lockgate.testing.artifacts import ArtifactsInMemory
 from lockgate.usecases import apply_policy
 from lockgate.usecases.ports import Ports
+from lockgate.usecases.prediction_ports import PredictionLog
 from lockgate.wire.requests import PREFIX
 from tests.contracts.databases import Mlflow
 from tests.databases.backends import Database, SqliteBackend
@@ -90,7 +91,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @contextmanager
-def running(database: Database) -> Iterator[Machine]:
+def running(database: Database, log: PredictionLog | None = None) -> Iterator[Machine]:
     """A server on that database, until the block ends."""
     engine = database.engine
     store, artifacts = SqlStore(engine, parse_policy), ArtifactsInMemory()
@@ -104,7 +105,7 @@ def running(database: Database) -> Iterator[Machine]:
         started_at=datetime.now(UTC),
     )
     apply_policy.apply(ports, POLICY, parse_policy, SETUP)
-    api = create_api(ports, Argon2Passwords(), parse_policy=parse_policy)
+    api = create_api(ports, Argon2Passwords(), parse_policy=parse_policy, prediction_log=log)
     with listening(Identity(Starlette(routes=[Mount(PREFIX, app=api)]))) as url:
         yield Machine(url, ports, Mlflow(engine), artifacts)
 

@@ -21,6 +21,7 @@ from lockgate.server.api import (
     moves,
     people,
     policies,
+    predictions,
     proposals,
     proving,
     record,
@@ -33,6 +34,7 @@ from lockgate.server.api.faults import add_faults
 from lockgate.usecases.access_ports import Passwords
 from lockgate.usecases.custom_rules import CustomRules
 from lockgate.usecases.ports import Ports
+from lockgate.usecases.prediction_ports import NothingLogged, PredictionLog
 from lockgate.wire.requests import PREFIX
 from lockgate.wire.shapes import Problem
 
@@ -49,13 +51,15 @@ def create_api(
     *,
     parse_policy: Callable[[str | None], Policy],
     trial: CustomRules | None = None,
+    prediction_log: PredictionLog | None = None,
     serving_host: str = "127.0.0.1",
 ) -> ASGIApp:
     """The API over these ports, to be mounted at PREFIX.
 
     `parse_policy` reads a policy file's text, its custom rules too, and raises BadInput; `trial` evaluates the rules of
-    policies that are only tried (None: as those in force); `serving_host` is the host in the endpoints' URLs.
-    The caller is what `lockgate.server.identity.caller` says.
+    policies that are only tried (None: as those in force); `prediction_log` has what was logged (None:
+    nothing); `serving_host` is the host in the endpoints' URLs. The caller is what
+    `lockgate.server.identity.caller` says.
     """
     app = FastAPI(
         title="Lockgate",
@@ -85,6 +89,7 @@ def create_api(
         drift.routes(ports),
         record.routes(ports),
         policies.routes(ports, parse_policy, trial),
+        predictions.routes(ports, prediction_log or NothingLogged()),
         history.routes(ports),
         keeping.routes(ports),
         proving.routes(ports),

@@ -367,6 +367,7 @@ LOGGED_IN: frozenset[Act] = frozenset()
 _ACTS = {
     "read": Act.READ,
     "record": Act.READ_RECORD,
+    "predictions": Act.READ_PREDICTIONS,
     "write": Act.WRITE,
     "ask": Act.ASK,
     "check": Act.REPORT_CHECK,

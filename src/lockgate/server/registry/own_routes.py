@@ -1,9 +1,9 @@
 """Lockgate's own routes, each with what it changes and what its caller needs: a route that is not here does not start.
 
 The marks are those of known_routes.py: R changes the registry, E something else, and then what the caller needs: one of
-`read`, `record`, `write`, `ask`, `check`, `number`, `decide`, `glass`, `operate`, `remove`, `webhooks`, `policy`,
-`people`, `routers` and `keep`, several with `|` between; or `own` for what is the caller's alone, or `open` for
-everybody. What only reads needs no mark: it takes `read`.
+`read`, `record`, `predictions`, `write`, `ask`, `check`, `number`, `decide`, `glass`, `operate`, `remove`, `webhooks`,
+`policy`, `people`, `routers` and `keep`, several with `|` between; or `own` for what is the caller's alone, or `open`
+for everybody. What only reads needs no mark: it takes `read`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ OWN_ROUTES = """
     POST    /api/lockgate/v1/endpoints/tokens       E operate
     POST    /api/lockgate/v1/endpoints/tokens/revoke E operate
     POST    /api/lockgate/v1/endpoints/retire       E operate
+    GET     /api/lockgate/v1/predictions            predictions
     POST    /api/lockgate/v1/plan
     GET     /api/lockgate/v1/promotions
     POST    /api/lockgate/v1/promotions             R ask

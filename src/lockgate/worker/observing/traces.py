@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import random
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from lockgate.wire.traces import collector
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.http.messages import Answer, Request
 from lockgate.worker.observing.keeping import Tally
@@ -30,7 +31,6 @@ _GATHERED_SECONDS = 1.0
 _SENT_WITHIN = 5.0
 _COMPLAINED_EVERY = 60.0
 _LONGEST_PATH = 1000
-_PATH = "/v1/traces"
 # version, trace, parent, flags; a later version may say more after them
 _TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -75,7 +75,7 @@ class Traces:
     """
 
     def __init__(self, config: WorkerConfig, tally: Tally) -> None:
-        self._url = address_of(config.traces)
+        self._url = collector(config.traces)
         self._share = config.traces_share
         self._tally = tally
         self._about = {
@@ -148,15 +148,6 @@ class Traces:
             self._complained = time.monotonic()
             _log.warning("spans do not get to %s: %s", self._url.geturl(), because)
         return False
-
-
-def address_of(told: str) -> SplitResult:
-    """Where spans go: a collector's address alone means its `/v1/traces`. Raises ValueError for anything but HTTP."""
-    url = urlsplit(told)
-    if url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
-        raise ValueError(f"{told!r} is no address of a collector, such as http://127.0.0.1:4318")
-    _ = url.port  # raises for what is no port
-    return url if url.path.strip("/") else url._replace(path=_PATH)
 
 
 def encoded(about: dict[str, str], spans: list[Span]) -> bytes:

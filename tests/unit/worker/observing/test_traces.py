@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from lockgate.wire.traces import collector
 from lockgate.worker.http.messages import Answer, Request
 from lockgate.worker.observing import traces
-from lockgate.worker.observing.traces import Traces, address_of, parent_of
+from lockgate.worker.observing.traces import Traces, parent_of
 from tests.unit.worker.observing.test_counting import config
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @contextmanager
-def collector(status: int = 200) -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest]]]]:
+def collecting(status: int = 200) -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest]]]]:
     """A collector on a free port, and what it was sent: the path and the message."""
     heard: list[tuple[str, ExportTraceServiceRequest]] = []
 
@@ -58,7 +59,7 @@ def told(tmp_path: Path, url: str, share: float = 1.0):
 
 def test_a_prediction_is_a_span_of_its_callers_trace(tmp_path: Path) -> None:
     counted: Counter[str] = Counter()
-    with collector() as (url, heard):
+    with collecting() as (url, heard):
         sends = Traces(told(tmp_path, url), lambda what, n: counted.update({what: n}))
         sends.offer(request(f"00-{TRACE}-{SPAN}-01".encode()), Answer(503, b"", rows=3), 0.25, invocation=True)
         sends.close()
@@ -106,7 +107,7 @@ def test_callers_say_what_is_traced_and_else_a_share(
 
 def test_spans_that_do_not_arrive_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     counted: Counter[str] = Counter()
-    with collector(status=500) as (url, _):
+    with collecting(status=500) as (url, _):
         sends = Traces(told(tmp_path, url), lambda what, n: counted.update({what: n}))
         sends.offer(request(), Answer(200, b""), 0.1, invocation=True)
         sends.close()
@@ -148,9 +149,9 @@ def test_a_later_version_of_the_header_may_say_more() -> None:
 @pytest.mark.parametrize("url", ["", "127.0.0.1:4318", "ftp://h", "http://", "http://me:secret@h", "http://h:x"])
 def test_an_address_that_is_no_collectors_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        address_of(url)
+        collector(url)
 
 
 def test_a_collectors_address_alone_means_its_path_for_traces() -> None:
-    assert address_of("http://h:4318").geturl() == address_of("http://h:4318/").geturl() == "http://h:4318/v1/traces"
-    assert address_of("https://h/otlp/v1/traces?x=1").geturl() == "https://h/otlp/v1/traces?x=1"
+    assert collector("http://h:4318").geturl() == collector("http://h:4318/").geturl() == "http://h:4318/v1/traces"
+    assert collector("https://h/otlp/v1/traces?x=1").geturl() == "https://h/otlp/v1/traces?x=1"

@@ -1,0 +1,1 @@
+"""The Parquet files that workers log predictions and labels to."""
