@@ -363,7 +363,8 @@ class Connection(asyncio.Protocol):
         if shared.access is not None:
             shared.access.add(request, answer, self.client or self._named())
         if not kept:
-            self._end(linger=head.keep_alive)
+            # TLS has no half of a connection to close, and this client has said all it had to
+            self._end(linger=head.keep_alive and not self._secure)
         elif not self._serving:
             self._go_on()
 
