@@ -26,7 +26,7 @@ from lockgate.wire.programs import LONGEST_PACKET, MOST_DESCRIPTORS, ForkAnswer,
 from lockgate.worker.forked import become, settle
 
 # what serving and examining a model of the usual kind would import; what is not installed is left out
-IMPORTED = (
+IMPORTED: tuple[str, ...] = (
     "mlflow.pyfunc.scoring_server",
     "mlflow.sklearn",
     "sklearn.ensemble",

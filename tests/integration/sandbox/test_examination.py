@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import lockgate
-from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.adapters.programs.forking import ForkedPrograms
 from lockgate.adapters.sandbox.process import ProcessSandbox
 from lockgate.domain.errors import Unavailable
@@ -253,10 +252,12 @@ def test_an_edited_copy_of_pinned_files_is_not_served(examine: Examine, models: 
     assert "changed since they were pinned" in found[LOAD].because
 
 
-def test_when_no_process_can_be_started_it_is_no_verdict_on_the_model(scratch: Path, models: Path) -> None:
-    sandbox = ProcessSandbox(scratch, ColdPrograms())
+def test_when_no_process_can_be_started_it_is_no_verdict_on_the_model(
+    scratch: Path, models: Path, programs: ForkedPrograms
+) -> None:
+    sandbox = ProcessSandbox(scratch, programs)
 
-    with pytest.raises(Unavailable, match=r"No process for the validation can be started: No such file"):
+    with pytest.raises(Unavailable, match=r"The runtime /no/such/python cannot run a worker: No such file"):
         sandbox.examine(ExamineRequest(VersionRef("fraud", 7), str(models / "complete"), runtime="/no/such/python"))
 
     assert list(scratch.iterdir()) == []

@@ -13,7 +13,6 @@ import pytest
 
 from lockgate.adapters.processes.groups import ProcessGroups
 from lockgate.adapters.processes.process import Process, started_at
-from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.domain.errors import Unavailable
 from lockgate.domain.serving import GroupState
 from lockgate.testing.agent_ledger import FakeAgentLedger
@@ -156,11 +155,11 @@ def test_workers_go_on_and_are_replaced_while_the_record_is_away(machine: Machin
     until(lambda: machine.seen("r1", GroupState.SERVING).pids != (pid,), "the report of another worker")
 
 
-def test_a_second_agent_on_the_same_folder_is_refused_naming_the_first(machine: Machine) -> None:
-    first = ProcessGroups(machine.run, ColdPrograms())
+def test_a_second_agent_on_the_same_folder_is_refused_naming_the_first(machine: Machine, programs: Programs) -> None:
+    first = ProcessGroups(machine.run, programs)
     first.adopt()
     try:
         with pytest.raises(Unavailable, match=f"process {os.getpid()}"):
-            ProcessGroups(machine.run, ColdPrograms()).adopt()
+            ProcessGroups(machine.run, programs).adopt()
     finally:
         first.let_go()

@@ -252,6 +252,14 @@ def _engine(place: Place) -> EngineKind | None:
     return EngineKind(written) if written else None
 
 
+def _runtime(place: Place) -> str | None:
+    written = place.text("the path of a Python interpreter")
+    if written is not None and not written.startswith("/"):
+        place.wrong("an absolute path, like /opt/models/bin/python")
+        return None
+    return written
+
+
 _SERVING: Mapping[str, Callable[[Place], object]] = {
     "serve": _serve,
     "workers": lambda place: place.whole(1, 64),
@@ -261,7 +269,7 @@ _SERVING: Mapping[str, Callable[[Place], object]] = {
     "park_memory": lambda place: place.size(0, 2**50),
     "batch_wait": lambda place: place.duration(timedelta(), timedelta(seconds=1)),
     "log_predictions": lambda place: place.number("a share of the predictions, 0 to 1", least=0.0, most=1.0),
-    "runtime": lambda place: place.text("the path of a Python interpreter"),
+    "runtime": _runtime,
 }
 
 

@@ -6,7 +6,9 @@ import os
 import select
 import subprocess
 import sys
+from pathlib import Path
 
+from lockgate.adapters.programs.interpreters import Interpreters
 from lockgate.adapters.programs.surroundings import scrubbed
 from lockgate.usecases.program_ports import Child, ProgramOrder
 
@@ -41,7 +43,10 @@ class Held:
 
 
 class ColdPrograms:
-    """Keeps the promises of `Programs` with `subprocess`."""
+    """Keeps the promises of `Programs` with `subprocess`. By `folder` other interpreters find our package."""
+
+    def __init__(self, folder: Path) -> None:
+        self._interpreters = Interpreters(folder)
 
     def ready(self) -> bool:
         """Always: there is nothing to get ready."""
@@ -49,6 +54,10 @@ class ColdPrograms:
 
     def start(self, order: ProgramOrder) -> Child:
         """As in the port."""
+        source = None
+        if order.python is not None:
+            self._interpreters.require(order.python)
+            source = self._interpreters.source()
         return ColdChild(
             subprocess.Popen(
                 # -P: the folder it starts in must not be importable
@@ -57,7 +66,7 @@ class ColdPrograms:
                 stdout=order.output,
                 stderr=order.output,
                 cwd=order.folder,
-                env=scrubbed(os.environ, order.folder),
+                env=scrubbed(os.environ, order.folder, source),
                 pass_fds=order.inherit,
                 start_new_session=True,
             )

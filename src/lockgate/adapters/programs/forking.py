@@ -48,7 +48,7 @@ class ForkedPrograms:
     def __init__(self, folder: Path, *, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._folder = folder
         self._idle_seconds = idle_seconds
-        self._cold = ColdPrograms()
+        self._cold = ColdPrograms(folder / "source")
         self._lock = threading.Lock()
         self._line: socket.socket | None = None
         self._server: int | None = None
