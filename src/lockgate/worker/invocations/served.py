@@ -93,7 +93,7 @@ class Served:
             return False
         batches = self._batches
         assert batches is not None
-        if batches.waiting and self._refused(reply):
+        if len(rows) > fast.costs.most and self._refused(reply):
             return True
         batches.add(Asked(request, reply, rows, fast.fortran(form)))
         return True
