@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lockgate.cli import options, outcome, show
+from lockgate.cli.splits import split
 from lockgate.domain.errors import Conflict
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def retire(model: str, environment: str, url: str | None, user: str | None, as_j
         outcome.show_json(to_json(ended))
     else:
         show.line(f"Retired: {model} is no longer served in {environment}.")
+
+
+endpoints.add_command(split)
 
 
 @endpoints.group(short_help="Say who may ask an endpoint: create, list and revoke its tokens.")

@@ -32,7 +32,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "delegation": ("given", "ended"),
     "deployment": ("committed",),
     "drift": ("found", "ended", "mended", "accepted"),
-    "endpoint": ("retired", "token-created", "token-revoked"),
+    "endpoint": ("retired", "split", "split-removed", "token-created", "token-revoked"),
     "hold": ("added", "released"),
     "key": ("added", "recovered", "retired"),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),

@@ -27,6 +27,7 @@ from lockgate.sdk.policies import Policies
 from lockgate.sdk.predictions import Predictions
 from lockgate.sdk.record import Record
 from lockgate.sdk.semver import SemanticVersions
+from lockgate.sdk.splits import Splits
 from lockgate.sdk.written import Version, read_version, segment
 from lockgate.wire import approvals as approving
 from lockgate.wire import people as users
@@ -116,6 +117,11 @@ class Lockgate:
     def predictions(self) -> Predictions:
         """What models were asked and answered, as far as it was logged, with labels."""
         return Predictions(self._http)
+
+    @property
+    def splits(self) -> Splits:
+        """How endpoints' requests are divided among versions."""
+        return Splits(self._http)
 
     def drift(self, model: str | None = None) -> tuple[shapes.Difference, ...]:
         """Where MLflow's tables differ from what Lockgate holds, in one model or in all: somebody wrote past it."""

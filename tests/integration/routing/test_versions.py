@@ -197,11 +197,11 @@ def test_versions_follow_what_the_agent_says(tmp_path: Path) -> None:
             client = await town.client(one)
             one.divides(HALF, here=(8,))
             await _loaded(one, 8, client)
-            held = one.router._versions._ones[8].loaded.served  # type: ignore[union-attr]
+            held: Any = one.router._versions._ones[8].loaded.served  # type: ignore[union-attr]
             one.divides(Split((Share(8, 100.0),)), here=(8,))
             assert await _answers(client, 5) == {"8": 5}, "what is loaded is not loaded again"
             one.divides(None)
-            assert held.status is None  # type: ignore[attr-defined]
+            assert held.status is None
             assert (await client.ask("POST", "/models/fraud/versions/8/invocations")).status == 404
 
     asyncio.run(scene())

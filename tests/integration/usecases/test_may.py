@@ -11,7 +11,8 @@ from lockgate.domain.access import Act, Grant, Person, Role
 from lockgate.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from lockgate.domain.identity import LOCKGATE, PERSON, SERVICE, Who
 from lockgate.domain.promotion import Kind
-from lockgate.usecases import drift, endpoint_tokens, promote, retire, roll_back, validate, webhooks
+from lockgate.domain.traffic import Split
+from lockgate.usecases import drift, endpoint_tokens, promote, retire, roll_back, split, validate, webhooks
 from lockgate.usecases.authorise import authorise, authorise_one, require
 from lockgate.usecases.login import secret_digest
 from tests.integration.usecases.world import ANA, STAGING, M, World
@@ -49,6 +50,7 @@ def _deeds(world: World) -> dict[str, Callable[[Who], object]]:
         "roll back": lambda who: roll_back.ask(ports, M, who, "it is bad"),
         "retire": lambda who: retire.retire(ports, "production", M, who),
         "accept": lambda who: drift.accept(ports, M, who, "fine"),
+        "split": lambda who: split.divide(ports, "production", M, Split(header="X-Use"), who),
         "token": lambda who: endpoint_tokens.create(ports, "production", M, who),
         "redeliver": lambda who: webhooks.redeliver(ports, "dlv-1", who),
     }
@@ -56,7 +58,7 @@ def _deeds(world: World) -> dict[str, Callable[[Who], object]]:
 
 def test_a_deed_takes_its_role_on_its_model(peopled):
     asks = {"ask", "validate"}
-    operates = {"roll back", "retire", "accept", "token", "redeliver"}
+    operates = {"roll back", "retire", "accept", "split", "token", "redeliver"}
     deeds = _deeds(peopled)
     did = {name: {deed for deed, do in deeds.items() if _may(do, _who(name))} for name in GRANTS}
     assert did == {"vera": set(), "carl": set(), "cora": asks, "olaf": asks | operates}

@@ -26,6 +26,7 @@ from lockgate.server.api import (
     proving,
     record,
     semver,
+    splits,
     standing,
     webhooks,
 )
@@ -79,6 +80,7 @@ def create_api(
     for router in (
         standing.routes(ports, serving_host),
         endpoint_tokens.routes(ports),
+        splits.routes(ports),
         moves.routes(ports),
         evidence.routes(ports),
         checks.routes(ports),

@@ -14,6 +14,9 @@ OWN_ROUTES = """
     GET     /api/lockgate/v1/openapi.json
     GET     /api/lockgate/v1/status
     GET     /api/lockgate/v1/endpoints
+    GET     /api/lockgate/v1/endpoints/splits
+    POST    /api/lockgate/v1/endpoints/split        E operate
+    POST    /api/lockgate/v1/endpoints/split/remove E operate
     GET     /api/lockgate/v1/endpoints/tokens       operate
     POST    /api/lockgate/v1/endpoints/tokens       E operate
     POST    /api/lockgate/v1/endpoints/tokens/revoke E operate
