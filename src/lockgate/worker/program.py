@@ -61,6 +61,7 @@ class Worker:
             return EXIT_FAILED
         control = Control(Path(self._config.folder), self._handle, lambda: self._listener)
         self._watch.start(loop)
+        self._router.feedback = self._watch.feedback
         tasks = [loop.create_task(control.serve()), loop.create_task(self._load())]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)

@@ -23,6 +23,7 @@ from lockgate.domain.policy import EndpointRule
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, GroupState, ObservedGroup
 from lockgate.testing.agent_ledger import FakeAgentLedger
 from lockgate.usecases.program_ports import Programs
+from lockgate.wire.workers import CommonToAll
 from tests.integration.serving.models import COLUMNS, ROWS, Models
 
 LIMIT = 120.0
@@ -83,8 +84,9 @@ class Client:
 class Machine:
     """A ledger and an agent's thread, which can be ended and begun again."""
 
-    def __init__(self, run: Path, models: Models, programs: Programs) -> None:
+    def __init__(self, run: Path, models: Models, programs: Programs, common: CommonToAll | None = None) -> None:
         self.run = run
+        self.common = common
         self.programs = programs
         self.models = models
         self.ledger = FakeAgentLedger()
@@ -96,7 +98,7 @@ class Machine:
     def begin(self) -> None:
         """Start an agent."""
         self._stop, self._leave = threading.Event(), threading.Event()
-        agent = Agent(self.ledger, ProcessGroups(self.run, self.programs), self.models.folder)
+        agent = Agent(self.ledger, ProcessGroups(self.run, self.programs, common=self.common), self.models.folder)
         self._thread = threading.Thread(target=agent.run, args=(self._stop,), kwargs={"leave_workers": self._leave})
         self._thread.start()
 
@@ -126,9 +128,16 @@ class Machine:
         may_take_next: bool = True,
         park: timedelta = PARK,
         park_memory: int = 2 * 2**30,
+        log_predictions: float = 0.0,
     ) -> None:
         """Add an endpoint that has no release yet."""
-        rule = EndpointRule(workers=workers, timeout=timedelta(seconds=timeout), park=park, park_memory=park_memory)
+        rule = EndpointRule(
+            workers=workers,
+            timeout=timedelta(seconds=timeout),
+            park=park,
+            park_memory=park_memory,
+            log_predictions=log_predictions,
+        )
         self.ledger.want(desired(endpoint, rule, port, may_take_next))
 
     def port(self, endpoint: str = "e1") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -39,3 +40,18 @@ def test_a_group_that_is_started_again_goes_on_counting(tmp_path: Path) -> None:
 def test_an_environment_may_be_called_anything(tmp_path: Path) -> None:
     folder = GroupFolders(tmp_path / "groups").begin("../eu west/1", "ep-1", "r1")
     assert len(folder.relative_to(tmp_path / "groups").parts) == 3
+
+
+def test_a_folder_in_which_somebody_counts_stays(tmp_path: Path) -> None:
+    folders = GroupFolders(tmp_path / "groups")
+    folder = folders.begin("production", "ep-1", "r1")
+    folders.keep(set())
+    os.utime(folder / "ended", (0, 0))
+    with (folder / "w1.counts").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        folders.keep(set())
+        assert [path.name for path in folder.iterdir()] == ["w1.counts"]
+    folders.keep(set())
+    os.utime(folder / "ended", (0, 0))
+    folders.keep(set())
+    assert not folder.exists()

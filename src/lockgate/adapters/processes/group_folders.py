@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Collection
@@ -33,15 +34,28 @@ class GroupFolders:
     def keep(self, groups: Collection[tuple[str, str]]) -> None:
         """These groups (endpoint and release) are there; forget the others when their numbers were there to be read.
 
-        A folder that cannot be removed is tried again the next time.
+        One in which somebody still counts is there too: a worker may hold a further version beside its own. A folder
+        that cannot be removed is tried again the next time.
         """
         for folder in self._root.glob("*/*/*"):
             if (folder.parent.name, folder.name) in groups:
                 continue
             ended = folder / _ENDED
             with suppress(OSError):
-                if not ended.exists():
+                if any(_is_held(file) for file in folder.glob("*.counts")):
+                    ended.unlink(missing_ok=True)
+                elif not ended.exists():
                     ended.touch(mode=0o600)
                 elif time.time() - ended.stat().st_mtime > _KEPT_SECONDS:
                     shutil.rmtree(folder)
                     folder.parent.rmdir()  # fails while there is another release
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living worker holds the lock on the file it counts in."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
