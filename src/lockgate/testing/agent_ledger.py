@@ -84,9 +84,16 @@ class FakeAgentLedger:
         self._change(endpoint, lambda old: replace(old, candidate=release))
 
     def commit(self, endpoint: str, release: Release) -> int:
-        """Make `release` the committed one and give the new generation."""
-        self._change(endpoint, lambda old: replace(old, release=release, candidate=None, generation=old.generation + 1))
-        return self.endpoint(endpoint).generation
+        """Make `release` the committed one and give the new generation. The one before is parked, if any are."""
+        with self._open(write=True) as record:
+            want = record.desired[endpoint]
+            old = want.endpoint
+            now = replace(old, release=release, candidate=None, generation=old.generation + 1)
+            left = (old.release, *want.parked) if old.release is not None and want.rule.park else ()
+            # each once, however often it came back
+            parked = tuple({each.id: each for each in left if each.id != release.id}.values())
+            record.desired[endpoint] = replace(want, endpoint=now, parked=parked)
+        return now.generation
 
     def retire(self, endpoint: str) -> None:
         """Let the endpoint end."""

@@ -273,7 +273,7 @@ class _Step:
         return self._save(work, warming, due_in=SOON)
 
     def _release(self, work: Work, endpoint: Endpoint, digest: str) -> Release:
-        """A rollback goes back to the release that served, whose workers may still be warm; the rest makes a new one."""
+        """A rollback goes back to the release that served, whose workers may still be warm. Others make a new one."""
         promotion = self.promotion
         if promotion.kind is Kind.ROLLBACK:
             for release in work.endpoints.releases(endpoint.id):

@@ -95,6 +95,27 @@ def test_workers_outlive_a_killed_agent_and_the_next_one_adopts_them(apart: Agen
     assert load.so_far()[-1].version == "2"
 
 
+def test_a_parked_version_is_still_warm_after_its_agent_was_killed(apart: AgentProcess, models: Models) -> None:
+    apart.want()
+    apart.begin()
+    apart.serve(release(1, models.first))
+    (pid,) = apart.seen("r1", GroupState.SERVING).pids
+    apart.ledger.warm("e1", release(2, models.second))
+    apart.seen("r2", GroupState.READY)
+    apart.serve(release(2, models.second))
+    apart.seen("r1", GroupState.READY)
+    apart.kill()
+    client = apart.client()
+    assert client.predict().version == "2"
+    reports = apart.ledger.reports
+    apart.begin()
+    until(lambda: apart.ledger.reports > reports, "a report of the new agent")
+    assert apart.seen("r1", GroupState.READY).pids == (pid,)
+    apart.serve(release(1, models.first))
+    assert apart.seen("r1", GroupState.SERVING).pids == (pid,)
+    assert client.predict().version == "1"
+
+
 def test_an_agent_whose_parent_died_leaves_its_workers_running(apart: AgentProcess, models: Models) -> None:
     apart.want()
     apart.begin()
