@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockgate.domain.policy import EngineKind
-from lockgate.worker.engines.engine import Accepts, Engine
+from lockgate.worker.engines.converted import NotUsable, asking, near
+from lockgate.worker.engines.engine import Accepts, Engine, Undecided
 from lockgate.worker.engines.inputs import Inputs, inputs_of
 from lockgate.worker.engines.proof import Candidate, Predict, Proof
+from lockgate.worker.engines.subjects import subject_of
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
@@ -28,12 +29,12 @@ def choose(model: PyFuncModel, folder: Path, wanted: EngineKind, converted: Path
     """
     if wanted is EngineKind.PYFUNC:
         return None
-    if converted is not None:
-        _log.info("a converted model cannot be used yet: %s", converted)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _native(model, folder)
+            if wanted is EngineKind.ONNX and converted is not None and (engine := _onnx(model, folder, converted)):
+                return engine
+            return native(model, folder)
     except Exception:  # noqa: BLE001 - somebody's model may raise anything here, and MLflow's own way is always there
         _log.exception("no engine could be tried; MLflow's own way answers")
         return None
@@ -56,18 +57,9 @@ class Proved:
         return self.ask(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What the flavors have in common: the thing that predicts, what it knows of its columns, and ways to ask it."""
-
-    features: int | None
-    names: tuple[str, ...] | None
-    edges: list[tuple[int, float]]
-    candidates: Iterable[Candidate]
-
-
-def _native(model: PyFuncModel, folder: Path) -> Engine | None:
-    subject = _subject(model, folder)
+def native(model: PyFuncModel, folder: Path) -> Engine | None:
+    """The fastest of the flavor's own ways that equals MLflow's answers on rows of many kinds, if there is one."""
+    subject = subject_of(model, folder)
     if subject is None:
         return None
     inputs = inputs_of(model, subject.features, subject.names)
@@ -75,7 +67,7 @@ def _native(model: PyFuncModel, folder: Path) -> Engine | None:
         return None
     proof = Proof.of(model, inputs, _example(model, folder, inputs), subject.edges)
     for candidate in subject.candidates:
-        ask = _typed(candidate.predict, inputs)
+        ask = typed(candidate.predict, inputs)
         accepts = proof.accepts(Candidate(candidate.how, ask))
         if accepts is not None:
             _log.info("engine: %s (%s)", EngineKind.NATIVE, candidate.how)
@@ -86,78 +78,51 @@ def _native(model: PyFuncModel, folder: Path) -> Engine | None:
     return None
 
 
-def _subject(model: PyFuncModel, folder: Path) -> _Subject | None:
-    about = model.metadata.flavors["python_function"]
-    loader, method = str(about.get("loader_module", "")), str(about.get("predict_fn", "predict"))
-    if loader == "mlflow.sklearn":
-        return _estimator(model.get_raw_model(), method)
-    if loader == "mlflow.lightgbm" and method == "predict":
-        raw = model.get_raw_model()
-        return _lightgbm_booster(raw) if type(raw).__name__ == "Booster" else _estimator(raw, method)
-    if loader == "mlflow.xgboost":
-        return _xgboost(model.get_raw_model(), method)
-    if loader == "mlflow.catboost" and method == "predict":
-        return _catboost(model.get_raw_model(), method)
-    if loader == "mlflow.onnx":
-        return _onnx(model.get_raw_model(), folder, model.metadata.flavors.get("onnx", {}))
-    if loader == "mlflow.pytorch":
-        return _torch(model)
-    return None
+def inputs_and_example(model: PyFuncModel, folder: Path) -> tuple[Inputs, Any | None] | None:
+    """What a loaded version takes, and its own example as a matrix; None where it takes no matrix of numbers."""
+    subject = subject_of(model, folder)
+    inputs = None if subject is None else inputs_of(model, subject.features, subject.names)
+    return None if inputs is None else (inputs, _example(model, folder, inputs))
 
 
-def _estimator(raw: Any, method: str) -> _Subject:
-    from lockgate.worker.engines import scikit_learn
-
-    names = None if _knows_no_names(raw) else scikit_learn.names(raw)
-    ways = scikit_learn.candidates(raw, method, names)
-    return _Subject(scikit_learn.width(raw), names, scikit_learn.edges(raw), ways)
-
-
-def _knows_no_names(raw: Any) -> bool:
-    # LightGBM never compares the names of columns, whatever they were when it was fitted
-    return type(raw).__module__.startswith("lightgbm.")
-
-
-def _lightgbm_booster(raw: Any) -> _Subject:
-    from lockgate.worker.engines import lightgbm
-
-    def ways() -> Iterator[Candidate]:
-        if fast := lightgbm.of_booster(raw):
-            yield fast
-        yield Candidate("its own predict on a matrix", raw.predict)
-
-    return _Subject(lightgbm.width(raw), None, [], ways())
-
-
-def _xgboost(raw: Any, method: str) -> _Subject:
-    from lockgate.worker.engines import xgboost
-
-    names = xgboost.names(raw)
-    return _Subject(xgboost.width(raw), names, [], xgboost.candidates(raw, method, names))
-
-
-def _catboost(raw: Any, method: str) -> _Subject:
-    from lockgate.worker.engines import catboost
-
-    return _Subject(catboost.width(raw), catboost.names(raw), [], catboost.candidates(raw, method))
-
-
-def _onnx(raw: Any, folder: Path, flavor: dict[str, Any]) -> _Subject:
-    from lockgate.worker.engines import sessions
-
-    return _Subject(sessions.width(raw), None, [], sessions.candidates(folder, flavor, raw))
-
-
-def _torch(model: PyFuncModel) -> _Subject | None:
-    from lockgate.worker.engines import torch
-
-    schema = model.metadata.get_input_schema()
-    if schema is None or getattr(model._model_impl, "device", "") != "cpu":
+def _onnx(model: PyFuncModel, folder: Path, file: Path) -> Engine | None:
+    """The converted version, tried here once more on a few rows; None where it does not stand that."""
+    found = inputs_and_example(model, folder)
+    if found is None:
         return None
-    return _Subject(None, None, [], torch.candidates(model.get_raw_model(), frames=not schema.is_tensor_spec()))
+    inputs, example = found
+    proof = Proof.of(model, inputs, example, [])
+    like = next((case.expected for case in proof.cases if case.expected is not None), None)
+    try:
+        ask = typed(asking(file, model, like), inputs)
+    except NotUsable as error:
+        _log.error("the converted model is not used: %s", error)
+        return None
+    accepts = proof.accepts(Candidate("ONNX Runtime", _cautious(ask)), near)
+    if accepts is None or proof.outputs is not None:
+        _log.error("the converted model is not used: it does not answer as MLflow does")
+        return None
+    rowwise = proof.rowwise(ask, near)
+    _log.info("engine: %s", EngineKind.ONNX)
+    return Proved(EngineKind.ONNX, "ONNX Runtime", inputs.features, rowwise, accepts, None, _cautious(ask))
 
 
-def _typed(ask: Predict, inputs: Inputs) -> Predict:
+def _cautious(ask: Predict) -> Predict:
+    """Rows with a number that is none, infinite or too large for float32 are left to MLflow's own way."""
+    import numpy as np
+
+    limit = float(np.finfo(np.float32).max)
+
+    def predict(rows: Any) -> Any:
+        # also false for what is no number
+        if not -limit <= rows.min() <= rows.max() <= limit:
+            raise Undecided
+        return ask(rows)
+
+    return predict
+
+
+def typed(ask: Predict, inputs: Inputs) -> Predict:
     """With the matrix made what the model would see: float32 where all columns are, columns first for a data frame."""
     import numpy as np
 

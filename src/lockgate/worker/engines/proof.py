@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lockgate.worker")
 
 Predict = Callable[[Any], Any]
+Alike = Callable[[Any, Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,21 @@ class Proof:
         outputs = next((case.outputs for case in cases if case.expected is not None), None)
         return cls(inputs, tuple(cases), rows, outputs)
 
-    def accepts(self, candidate: Candidate) -> Accepts | None:
+    def accepts(self, candidate: Candidate, alike: Alike = same) -> Accepts | None:
         """The forms of input for which the candidate gave the same every time, or None where there is none."""
         forms = {}
         for frame in (True, False):
             cases = [case for case in self.cases if case.frame is frame and not case.integers]
             answered = [case for case in cases if case.expected is not None]
-            alike = bool(answered) and all(case.outputs == self.outputs for case in answered)
-            forms[frame] = alike and all(_holds(candidate, case) for case in cases)
+            named = bool(answered) and all(case.outputs == self.outputs for case in answered)
+            forms[frame] = named and all(_holds(candidate, case, alike) for case in cases)
         if not any(forms.values()):
             return None
         whole = [case for case in self.cases if case.integers and forms[case.frame]]
-        integers = all(_holds(candidate, case) for case in whole)
+        integers = all(_holds(candidate, case, alike) for case in whole)
         return Accepts(forms[True], forms[False], integers=integers, columns=self.inputs.columns)
 
-    def rowwise(self, predict: Predict) -> bool:
+    def rowwise(self, predict: Predict, alike: Alike = same) -> bool:
         """Whether each row gets the same answer alone and among others."""
         import numpy as np
 
@@ -87,7 +88,7 @@ class Proof:
             alone = np.concatenate([predict(self.rows[place : place + 1]) for place in range(len(self.rows))])
         except Exception:  # noqa: BLE001 - a model may raise anything; then its rows are not put together
             return False
-        return len(together) == len(self.rows) and same(together, alone)
+        return len(together) == len(self.rows) and alike(together, alone)
 
 
 def _asked(model: PyFuncModel, inputs: Inputs, rows: Any, *, frame: bool, integers: bool) -> Case:
@@ -116,13 +117,13 @@ def _plain(told: Any) -> tuple[Any, tuple[str, ...] | None]:
     return values[:, 0] if values.shape[1] == 1 else values, tuple(map(str, told.columns))
 
 
-def _holds(candidate: Candidate, case: Case) -> bool:
+def _holds(candidate: Candidate, case: Case, alike: Alike) -> bool:
     try:
         given = candidate.predict(case.rows.copy(order="K"))
     except Exception:  # noqa: BLE001 - MLflow's own way answers where an engine raises, so it may
         # an engine that raises for usual rows would only be slower than MLflow's own way
         return case.expected is None or not bool(_finite(case.rows))
-    return case.expected is not None and same(given, case.expected)
+    return case.expected is not None and alike(given, case.expected)
 
 
 def _finite(rows: Any) -> bool:

@@ -66,6 +66,18 @@ def edges(estimator: Any) -> list[tuple[int, float]]:
     return thresholds(estimator) if hasattr(estimator, "estimators_") or hasattr(estimator, "tree_") else []
 
 
+def all_edges(estimator: Any) -> list[tuple[int, float]]:
+    """As `edges`, of every tree, also of one that stands at the end of a pipeline of nothing but itself."""
+    trees = getattr(estimator, "estimators_", None)
+    trees = [estimator] if trees is None else list(getattr(trees, "flat", trees))
+    told: list[tuple[int, float]] = []
+    for tree in [getattr(each, "tree_", None) for each in trees]:
+        if tree is not None:
+            inner = tree.feature >= 0
+            told += zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True)
+    return told
+
+
 def width(estimator: Any) -> int | None:
     """How many columns an estimator takes, where it knows."""
     try:
