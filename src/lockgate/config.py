@@ -6,6 +6,7 @@ import getpass
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,7 @@ OPTIONS = frozenset(
     {
         *("home", "host", "port", "workers", "database", "artifacts", "policy", "staging_port", "production_port"),
         *("workspaces", "mlflow_routers"),
-        *("users", "trusted_proxies", "allowed_hosts", "allowed_origins", "anchors"),
+        *("users", "trusted_proxies", "allowed_hosts", "allowed_origins", "anchors", "edge"),
     }
 )
 FIRST_USER = "lockgate users add NAME"
@@ -47,6 +48,13 @@ class Router(StrEnum):
     GATEWAY = "gateway"
     MCP = "mcp"
     JOBS = "jobs"
+
+
+class Edge(StrEnum):
+    """What speaks HTTP in a worker: our own edge, or uvicorn's."""
+
+    LOCKGATE = "lockgate"
+    UVICORN = "uvicorn"
 
 
 class Settings(BaseSettings):
@@ -87,6 +95,11 @@ class Settings(BaseSettings):
     webhook_allow_private_ips: bool = Field(
         default_factory=lambda: os.environ.get("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "").lower() in ("true", "1")
     )
+    edge: Edge = Edge.LOCKGATE
+    # PEM files of the endpoints' ports, where no proxy in front of them speaks TLS
+    serving_tls_certificate: Path | None = None
+    serving_tls_key: Path | None = None
+    access_log: bool = False
     # where workers send spans, and of what share of the predictions whose callers do not say
     traces: str = ""
     traces_share: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -96,7 +109,7 @@ class Settings(BaseSettings):
     url: str = Field(default_factory=lambda told: _url(told.get("host", ""), told.get("port", 0)))
     user: str = Field(default_factory=lambda: login())
 
-    @field_validator("home", "policy", mode="after")
+    @field_validator("home", "policy", "serving_tls_certificate", "serving_tls_key", mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -187,6 +200,12 @@ class Settings(BaseSettings):
         return next(named, reached_at(self.host))
 
     @property
+    def served_at(self) -> str:
+        """What the address of an endpoint begins with: scheme and host, without the port."""
+        host = f"[{self.seen_as}]" if ":" in self.seen_as else self.seen_as
+        return f"https://{host}" if self.serving_tls_certificate is not None else f"http://{host}"
+
+    @property
     def reachable_by(self) -> str:
         """What lets others than this machine reach the server, "" when nothing does."""
         if not is_loopback(self.host):
@@ -195,6 +214,26 @@ class Settings(BaseSettings):
             return f"--trusted-proxies {','.join(self.trusted_proxies)}"
         far = [host for host in self.allowed_hosts if not is_loopback(host)]
         return f"--allowed-hosts {','.join(far)}" if far else ""
+
+
+def require_certificate(settings: Settings) -> None:
+    """Raise BadInput when endpoints are to speak TLS and could not."""
+    certificate, key = settings.serving_tls_certificate, settings.serving_tls_key
+    if certificate is None and key is None:
+        return
+    names = "LOCKGATE_SERVING_TLS_CERTIFICATE and LOCKGATE_SERVING_TLS_KEY"
+    if certificate is None or key is None:
+        raise BadInput("Of certificate and key of the endpoints one was told.", hint=f"Set both: {names}.")
+    if missing := next((path for path in (certificate, key) if not path.is_file()), None):
+        raise BadInput(f"{missing} is not there, or no file.", hint=f"{names} name files in PEM.")
+    try:
+        # a password would be asked for on a terminal that a worker has not
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+    except (OSError, ValueError) as wrong:
+        raise BadInput(
+            f"{certificate} and {key} are no certificate and its key: {wrong}.",
+            hint=f"{names} are files in PEM: the certificate with its chain, the key without a password.",
+        ) from None
 
 
 def require_people(settings: Settings, *, there_are: bool) -> None:

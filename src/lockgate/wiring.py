@@ -126,6 +126,10 @@ class Node:
 
         told = self.settings
         common = CommonToAll(
+            edge=told.edge.value,
+            tls_certificate=str(told.serving_tls_certificate or ""),
+            tls_key=str(told.serving_tls_key or ""),
+            access_log=told.access_log,
             traces=told.traces,
             traces_share=told.traces_share,
             predictions=str(told.home / "predictions"),

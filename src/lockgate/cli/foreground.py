@@ -71,6 +71,7 @@ def agent(child: bool, **told: Any) -> None:
     """
     # the agent watches for the end of `up` itself: it leaves its workers then, and ends them on TERM
     settings = _begin(False, **told)
+    options.refuse_odd_certificate(settings)
     if not child:
         _prepare(settings)
     from lockgate.agent.main import run

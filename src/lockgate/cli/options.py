@@ -164,6 +164,7 @@ def processes(command: F) -> F:
             click.option(
                 "--anchors", metavar="URI,…", help="Write signed checkpoints there too: file: git: s3: webhook: [none]"
             ),
+            click.option("--edge", help="What speaks HTTP in workers: lockgate or uvicorn. [lockgate]"),
             click.option("--policy", metavar="FILE", help="The policy file to apply. [./lockgate.yaml if it is there]"),
             click.option("--staging-port", type=int, help="The port of the staging environment. [5001]"),
             click.option("--production-port", type=int, help="The port of the production environment. [5002]"),
@@ -185,6 +186,13 @@ def refuse_known_passphrase(settings: Settings) -> None:
     from lockgate.config import require_passphrase
 
     require_passphrase(settings, os.environ)
+
+
+def refuse_odd_certificate(settings: Settings) -> None:
+    """Raise BadInput when endpoints are to speak TLS with what is no certificate and key."""
+    from lockgate.config import require_certificate
+
+    require_certificate(settings)
 
 
 def _keep_workspace(context: click.Context, _option: click.Parameter, named: str | None) -> None:

@@ -38,6 +38,7 @@ def up(as_json: bool, **told: Any) -> None:
     """Start everything on this machine and keep it running until Ctrl-C, TERM or `lockgate down`."""
     settings = options.settings(**told)
     options.refuse_known_passphrase(settings)
+    options.refuse_odd_certificate(settings)
     refuse_odd_artifacts(settings)
     home = Home(settings.home)
     home.prepare()
@@ -169,6 +170,9 @@ def _arguments(settings: Settings) -> tuple[list[str], dict[str, str]]:
         "LOCKGATE_USERS": "false",
         "LOCKGATE_TRUSTED_PROXIES": ",".join(settings.trusted_proxies),
         "LOCKGATE_ANCHORS": ",".join(settings.anchors),
+        "LOCKGATE_EDGE": settings.edge.value,
+        "LOCKGATE_SERVING_TLS_CERTIFICATE": str(settings.serving_tls_certificate or ""),
+        "LOCKGATE_SERVING_TLS_KEY": str(settings.serving_tls_key or ""),
         "LOCKGATE_ALLOWED_HOSTS": ",".join(settings.allowed_hosts),
         "LOCKGATE_ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
         "LOCKGATE_URL": settings.url,
@@ -254,7 +258,8 @@ def _banner(settings: Settings, policy: Policy | None, say: Speaker) -> None:
 
     host = reached_at(settings.host)
     host = f"[{host}]" if ":" in host else host
-    places = [f"  {name:<11} http://{host}:{port}/invocations" for port, name in ports.items()]
+    scheme = "http" if settings.serving_tls_certificate is None else "https"
+    places = [f"  {name:<11} {scheme}://{host}:{port}/invocations" for port, name in ports.items()]
     text = "\n".join(
         [
             f"Lockgate {__version__}",

@@ -167,7 +167,7 @@ def _api(node: Node, settings: Settings) -> App:
         parse_policy=node.check_policy,
         trial=node.trial,
         prediction_log=node.prediction_log,
-        serving_host=settings.seen_as,
+        served_at=settings.served_at,
     )
 
 

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from lockgate.cli.up import up
-from lockgate.config import OPTIONS, Settings, is_loopback, load, reached_at, require_people, without_passwords
+from lockgate.config import (
+    OPTIONS,
+    Edge,
+    Settings,
+    is_loopback,
+    load,
+    reached_at,
+    require_certificate,
+    require_people,
+    without_passwords,
+)
 from lockgate.domain.errors import BadInput
 
 
@@ -158,3 +168,28 @@ def test_a_password_in_an_address_is_not_shown(told: str, shown: str) -> None:
 def test_however_a_postgresql_is_written_it_is_taken_with_our_driver(kind: str) -> None:
     database = load({"database": f"{kind}://me:s%40crt@db.example:5433/mlflow?sslmode=require"}).database
     assert database == "postgresql://me:s%40crt@db.example:5433/mlflow?sslmode=require"
+
+
+def test_endpoints_are_shown_with_the_scheme_and_the_name_that_they_have(tmp_path: Path) -> None:
+    assert load({"host": "::1"}).served_at == "http://[::1]"
+    named = load({"allowed_hosts": "models.example.org", "serving_tls_certificate": tmp_path / "c.pem"})
+    assert named.served_at == "https://models.example.org"
+
+
+def test_what_is_no_certificate_and_key_is_told_before_a_worker_starts(tmp_path: Path) -> None:
+    require_certificate(load())
+    with pytest.raises(BadInput, match="one was told"):
+        require_certificate(load({"serving_tls_key": tmp_path / "key.pem"}))
+    for name in ("certificate.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+    both = {"serving_tls_certificate": tmp_path / "certificate.pem", "serving_tls_key": tmp_path / "key.pem"}
+    with pytest.raises(BadInput, match="are no certificate and its key"):
+        require_certificate(load(both))
+    with pytest.raises(BadInput, match=r"none\.pem is not there"):
+        require_certificate(load({**both, "serving_tls_key": tmp_path / "none.pem"}))
+
+
+def test_there_are_two_edges() -> None:
+    assert [load({"edge": name}).edge for name in ("lockgate", "uvicorn")] == [Edge.LOCKGATE, Edge.UVICORN]
+    with pytest.raises(BadInput, match=r"--edge \(or LOCKGATE_EDGE\): .*'lockgate' or 'uvicorn'"):
+        load({"edge": "apache"})

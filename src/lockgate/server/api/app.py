@@ -53,13 +53,13 @@ def create_api(
     parse_policy: Callable[[str | None], Policy],
     trial: CustomRules | None = None,
     prediction_log: PredictionLog | None = None,
-    serving_host: str = "127.0.0.1",
+    served_at: str = "http://127.0.0.1",
 ) -> ASGIApp:
     """The API over these ports, to be mounted at PREFIX.
 
     `parse_policy` reads a policy file's text, its custom rules too, and raises BadInput; `trial` evaluates the rules of
     policies that are only tried (None: as those in force); `prediction_log` has what was logged (None:
-    nothing); `serving_host` is the host in the endpoints' URLs. The caller is what
+    nothing); `served_at` is what the endpoints' URLs begin with. The caller is what
     `lockgate.server.identity.caller` says.
     """
     app = FastAPI(
@@ -78,7 +78,7 @@ def create_api(
     )
     add_faults(app, lambda: ports.ids.new("err"))
     for router in (
-        standing.routes(ports, serving_host),
+        standing.routes(ports, served_at),
         endpoint_tokens.routes(ports),
         splits.routes(ports),
         moves.routes(ports),

@@ -19,8 +19,8 @@ from lockgate.wire.requests import RetireAsk
 from lockgate.wire.shapes import Endpoint, EndpointList, ModelStatus, Overview
 
 
-def routes(ports: Ports, host: str) -> APIRouter:
-    """The routes over these ports; `host` is where endpoints listen."""
+def routes(ports: Ports, at: str) -> APIRouter:
+    """The routes over these ports; `at` is what their addresses begin with."""
     router = APIRouter(tags=["standing"])
 
     @router.get("/status", response_model=Overview | ModelStatus)
@@ -28,16 +28,16 @@ def routes(ports: Ports, host: str) -> APIRouter:
         """All models on a line each, or one: its versions, endpoints and pending approvals."""
         if model is None:
             overview = status.overview(ports)
-            return Json(numbered(ports, translate.overview(overview, _endpoints(ports, host))))
+            return Json(numbered(ports, translate.overview(overview, _endpoints(ports, at))))
         found = status.of_model(ports, model)
         with ports.store.reading() as work:
-            seen = translate.endpoints(work, found.endpoints, host)
+            seen = translate.endpoints(work, found.endpoints, at)
         return Json(numbered(ports, translate.model_status(found, seen)))
 
     @router.get("/endpoints", response_model=EndpointList)
     def read_endpoints() -> Json:
         """What is served, where, by which processes; retired endpoints are left out."""
-        return Json(numbered(ports, EndpointList(_endpoints(ports, host))))
+        return Json(numbered(ports, EndpointList(_endpoints(ports, at))))
 
     @router.post("/endpoints/retire", response_model=Endpoint, openapi_extra=described(RetireAsk))
     def retire_endpoint(body: Annotated[RetireAsk, body_of(RetireAsk)]) -> Json:
@@ -46,11 +46,11 @@ def routes(ports: Ports, host: str) -> APIRouter:
             before = work.endpoints.get(body.environment, body.model)
         retire.retire(ports, body.environment, body.model, caller())
         assert before is not None, "what is not there cannot be retired"
-        return Json(translate.endpoint(replace(before, state=EndpointState.RETIRED), (), host))
+        return Json(translate.endpoint(replace(before, state=EndpointState.RETIRED), (), at))
 
     return router
 
 
-def _endpoints(ports: Ports, host: str) -> tuple[Endpoint, ...]:
+def _endpoints(ports: Ports, at: str) -> tuple[Endpoint, ...]:
     with ports.store.reading() as work:
-        return translate.endpoints(work, work.endpoints.all(), host)
+        return translate.endpoints(work, work.endpoints.all(), at)

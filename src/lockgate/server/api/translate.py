@@ -156,10 +156,10 @@ def released(of: serving.Release) -> shapes.Release:
 def endpoint(
     of: serving.Endpoint,
     groups: Iterable[serving.ObservedGroup],
-    host: str,
+    at: str,
     parked: Mapping[str, int] = MappingProxyType({}),
 ) -> shapes.Endpoint:
-    """An endpoint with the worker groups the agent saw; `host` is where endpoints listen.
+    """An endpoint with the worker groups the agent saw; `at` is what its address begins with: scheme and host.
 
     `parked` gives the version of each release that is neither committed nor the candidate.
     """
@@ -168,7 +168,7 @@ def endpoint(
         model=of.model,
         version=of.release.ref.version if of.release is not None else None,
         port=of.port,
-        url=f"http://{host}:{of.port}" if of.port is not None else None,
+        url=f"{at}:{of.port}" if of.port is not None else None,
         state=of.state.value,
         because=of.because,
         release=released(of.release) if of.release is not None else None,
@@ -187,16 +187,16 @@ def _group(seen: serving.ObservedGroup, of: serving.Endpoint, parked: Mapping[st
     return shapes.Group(seen.release, state, seen.pids, seen.because, seen.seen_at, version, seen.memory)
 
 
-def endpoints(work: Work, of: Iterable[serving.Endpoint], host: str) -> tuple[shapes.Endpoint, ...]:
+def endpoints(work: Work, of: Iterable[serving.Endpoint], at: str) -> tuple[shapes.Endpoint, ...]:
     """Endpoints with what was seen of each."""
-    return tuple(_with_groups(work, each, host) for each in of)
+    return tuple(_with_groups(work, each, at) for each in of)
 
 
-def _with_groups(work: Work, of: serving.Endpoint, host: str) -> shapes.Endpoint:
+def _with_groups(work: Work, of: serving.Endpoint, at: str) -> shapes.Endpoint:
     seen = work.endpoints.observed(of.id)
     own = {release.id for release in (of.release, of.candidate) if release is not None}
     others = [work.endpoints.release(group.release) for group in seen if group.release not in own]
-    return endpoint(of, seen, host, {release.id: release.ref.version for release in others if release is not None})
+    return endpoint(of, seen, at, {release.id: release.ref.version for release in others if release is not None})
 
 
 def check(ref: versions.VersionRef, of: checks.Check) -> shapes.Check:
