@@ -44,6 +44,7 @@ def test_a_share_is_on_record_and_an_agent_hears_of_it(world: Make) -> None:
     assert _wanted(here).split == TENTH
     entry = here.recorded("endpoint:split")[0].plain
     assert (entry["before"], entry["after"], entry["reason"]) == (None, TENTH.plain(), "a first look")
+    assert isinstance(entry["after"], dict)
     assert Split.of(entry["after"]) == TENTH
 
 
