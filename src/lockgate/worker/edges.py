@@ -15,7 +15,7 @@ from lockgate.wire.workers import FORWARD_SOCKET, WorkerConfig
 from lockgate.worker.handing import Giver, Taker
 from lockgate.worker.http.access import AccessLog
 from lockgate.worker.http.connections import Connections
-from lockgate.worker.http.limits import Limits
+from lockgate.worker.http.limits import Limits, make_room
 from lockgate.worker.http.messages import Answer, App, Request
 from lockgate.worker.http.tls import server_context
 from lockgate.worker.local_sockets import bound
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lockgate.worker.http.asgi import UvicornConnections
 
 _BACKLOG = 4096
+_HANDSHAKE_SECONDS = 10.0
 
 
 class Edges:
@@ -47,7 +48,7 @@ class Edges:
         def refused(request: Request, answer: Answer) -> None:
             observer.answered(request, answer, 0.0, invocation=False)
 
-        access = AccessLog(_to_standard_output) if config.access_log else None
+        self._access = AccessLog(_to_standard_output) if config.access_log else None
         # uvicorn keeps no bytes of a request; where the worker itself speaks TLS, the state of that cannot go along
         self._gives = config.edge != "uvicorn" and not config.tls_certificate
         self._clients = _kind_of(config)(
@@ -56,7 +57,7 @@ class Edges:
             home=config.endpoint,
             identity=identity,
             give=self._giver.give if self._gives else None,
-            access=access,
+            access=self._access,
             refused=refused,
         )
         self._workers = Connections(passed_on, Limits.of(config), home=config.endpoint, identity=identity)
@@ -76,6 +77,7 @@ class Edges:
             self._tls = server_context(self._config.tls_certificate, self._config.tls_key)
         if self._gives:
             self._taker.open()
+        make_room(Limits.of(self._config))
         listening = bound(self._folder, FORWARD_SOCKET, backlog=_BACKLOG)
         self._passing = await asyncio.get_running_loop().create_unix_server(self._workers, sock=listening)
 
@@ -85,7 +87,13 @@ class Edges:
         if self._accepting is None:
             # a duplicate, because the loop closes what it is given and the owner may be asked for the listener later
             loop, shared = asyncio.get_running_loop(), listener.dup()
-            self._accepting = await loop.create_server(self._clients, sock=shared, backlog=_BACKLOG, ssl=self._tls)
+            self._accepting = await loop.create_server(
+                self._clients,
+                sock=shared,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._tls is not None else None,
+            )
 
     def accept_no_more(self) -> None:
         """Leave the clients that wait at the shared port to the other workers."""
@@ -120,6 +128,8 @@ class Edges:
         if self._passing is not None:
             self._passing.close()
             self._passing = None
+        if self._access is not None:
+            self._access.flush()
 
 
 def _kind_of(config: WorkerConfig) -> type[Connections | UvicornConnections]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 
 from lockgate.wire.workers import WorkerConfig
 
 MOST_HEADERS = 100
 LINGER_SECONDS = 2.0
+_OTHER_DESCRIPTORS = 512  # of logs, sockets of the worker's own, and what the model opens
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,16 @@ class Limits:
             idle_seconds=config.keep_alive_seconds,
             write_seconds=config.read_seconds,
         )
+
+
+def make_room(limits: Limits) -> None:
+    """Let this process have as many descriptors as the limits need, as far as it may say so itself.
+
+    Many systems start a process with 1,024. Where less is allowed than needed, connections wait in the kernel's queue.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # twice: those that are told to come again are connections too
+    wanted = 2 * limits.connections + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
