@@ -273,6 +273,8 @@ class UvicornConnection(HttpToolsProtocol):
         request = Request(b"", b"", b"", [], b"", id=shared.fresh_id(), began=monotonic())
         if shared.refused is not None:
             shared.refused(request, answer)
+        if shared.access is not None:
+            shared.access.add(request, answer, _named(self.client))
         self.transport.write(rendered(answer, request.id, shared.date, kept=False, is_old=False, bodiless=False))
         self.transport.close()
 
