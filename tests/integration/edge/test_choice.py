@@ -37,7 +37,7 @@ class Counting:
 
     def passed(self, how: str) -> None: ...
 
-    def text(self) -> bytes:
+    def text(self, *, alone: bool = False) -> bytes:
         return b""
 
 
