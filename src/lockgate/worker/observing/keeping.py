@@ -28,6 +28,7 @@ LARGEST = 1024 * 1024  # of one prediction, input and output together
 _GATHERED_SECONDS = 0.1
 _AT_ONCE = 32  # rows between two writes: a write lets the loop have the interpreter
 _COMPLAINED_EVERY = 60.0
+_DAY = 86400.0  # seconds, in UTC
 _CLOSED_WITHIN = 5.0
 
 Tally = Callable[[str, int], None]
@@ -175,7 +176,7 @@ class Keeper:
             some = [self._waiting.popleft()]
             while self._waiting and len(some) < _AT_ONCE:
                 following = self._waiting[0]
-                if following.kind != some[0].kind or day_of(following.time) != day_of(some[0].time):
+                if following.kind != some[0].kind or following.time // _DAY != some[0].time // _DAY:
                     break
                 some.append(self._waiting.popleft())
             self._rows -= sum(len(waiting.rows) for waiting in some)
