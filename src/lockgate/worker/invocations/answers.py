@@ -37,8 +37,8 @@ class Predictions:
         """The answer's JSON for the rows from `start` to `end`, with Python's NaN and Infinity."""
         values = self.values[start:end]
         if self.whole:
-            # how Python writes a list of integers is JSON, and to the byte what MLflow writes
-            return b'{"predictions": %a}' % values
+            # to the byte what MLflow writes
+            return b'{"predictions": ' + orjson.dumps(values).replace(b",", b", ") + b"}"
         try:
             body = orjson.dumps({"predictions": values}, option=_OPTIONS)
         except (TypeError, ValueError):  # an integer of more than 64 bits, half a character

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -227,14 +228,28 @@ def _loaded(config: WorkerConfig) -> Loaded:
             raise NotLoaded("The artifacts have changed since they were pinned: their digest is another one.")
         scorer = Scorer.load(folder)
         scorer.warm_up(folder)
-        converted = Path(config.converted) if config.converted else None
-        engine = choose(scorer.model, folder, EngineKind(config.engine), converted)
+        engine = choose(scorer.model, folder, EngineKind(config.engine), _converted(config))
         return Loaded(scorer, None if engine is None else Fast.prepare(scorer, engine, folder))
     except NotLoaded:
         raise
     except BaseException as error:  # a model's code can raise anything, SystemExit too, and each is a reason
         _log.exception("the model did not load")
         raise NotLoaded(why_it_did_not_load(error, folder)) from error
+
+
+def _converted(config: WorkerConfig) -> Path | None:
+    """The converted model of the release, if it has one: the very file that was measured. Raises NotLoaded."""
+    if not config.converted:
+        return None
+    file, again = Path(config.converted), f"Measure again where it is served: lockgate engines {config.model}"
+    try:
+        with file.open("rb") as opened:
+            found = f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise NotLoaded(f"The converted model {file} cannot be read: {error.strerror or error}. {again}") from None
+    if found != config.converted_digest:
+        raise NotLoaded(f"The converted model {file} is not the one that was measured: its digest differs. {again}")
+    return file
 
 
 def _full(limit: int) -> Answer:
