@@ -101,25 +101,20 @@ def _percent(written: str, default: float | None = None) -> tuple[int, float]:
 def _show(found: tuple[Split, ...]) -> None:
     if not found:
         show.line("Nothing is divided: every endpoint's primary version answers all requests that name none.")
-        return
-    headings = (
-        "model",
-        "environment",
-        "primary",
-        "shares",
-        "in force",
-        "by header",
-        "stay by",
-        "shadow",
-        "set (UTC)",
-        "by",
-    )
-    show.table(headings, [_row(each) for each in found])
+    for each in found:
+        _show_one(each)
 
 
-def _row(of: Split) -> tuple[object, ...]:
-    stay = f"key {of.key}" if of.key else f"cookie {of.cookie}" if of.cookie else ""
-    shadow = "" if of.shadow is None else f"{of.shadow} ({of.shadow_percent:g} %)"
-    shares, in_force = (", ".join(f"{s.version}: {s.percent:g} %" for s in some) for some in (of.shares, of.in_force))
-    when = show.when(of.set_at)
-    return of.model, of.environment, of.primary, shares, in_force, of.header, stay, shadow, when, of.set_by
+def _show_one(of: Split) -> None:
+    primary = "no version serves" if of.primary is None else f"version {of.primary} is primary"
+    show.line(f"{of.model} in {of.environment}: {primary}. Divided by {of.set_by}, {show.when(of.set_at)} UTC.")
+    in_force = {share.version for share in of.in_force}
+    for share in of.shares:
+        told = "" if share.version in in_force else ", not in force: it does not hold the stage, or is primary"
+        show.line(f"  version {share.version} gets {share.percent:g} %{told}")
+    if of.header:
+        show.line(f"  the header {of.header} may name the version")
+    if of.key or of.cookie:
+        show.line(f"  the same {f'header {of.key}' if of.key else f'cookie {of.cookie}'} stays with its version")
+    if of.shadow is not None:
+        show.line(f"  version {of.shadow} gets copies of {of.shadow_percent:g} %, and nobody sees its answers")
