@@ -156,6 +156,9 @@ def test_the_open_inference_protocol_has_its_paths(one: str) -> None:
         ("POST", "/v2/models/a%20b/explain", 404),
         ("POST", "/v2/models/c/infer", 404),
         ("POST", "/feedback", 404),
+        ("GET", "/models/a%20b/feedback", 405),
+        ("POST", "/models/a%20b/versions/7/feedback", 404),
+        ("POST", "/v2/models/a%20b/feedback", 404),
     ],
 )
 def test_what_is_not_there_is_refused_in_mlflows_form(method: str, path: str, expected: int) -> None:
@@ -164,6 +167,15 @@ def test_what_is_not_there_is_refused_in_mlflows_form(method: str, path: str, ex
     assert answer.status == expected
     assert {"error_code", "message"} <= json.loads(answer.body).keys()
     assert len(answer.body) < 1000
+
+
+def test_labels_are_taken_for_the_model_of_the_port_or_of_the_path() -> None:
+    router = made()
+    router.feedback = lambda request, reply: reply(Answer(200, b"kept"))
+    assert [status(router, "POST", path) for path in ("/feedback", "/models/a%20b/feedback")] == [200] * 2
+    line = Line(Path("/c1"), Path("/c2"))
+    assert ask(beside(), "POST", "/models/c%2Fd/feedback", b"x", line) is None
+    assert len(line.given) == 1
 
 
 def test_probes_say_whether_the_model_is_loaded() -> None:

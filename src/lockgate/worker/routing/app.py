@@ -48,10 +48,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is asked by a path that names a model. `divided`: versions share it."""
+    """What is asked by a path that names a model. `divided`: versions share it. `how` None: it is about no version."""
 
     methods: tuple[bytes, ...]
-    how: How
+    how: How | None
     divided: bool = False
 
 
@@ -62,6 +62,7 @@ KINDS: dict[Way, Kind] = {
     (b"v2", b"infer"): Kind(_TOLD, inferring, divided=True),
     (b"v2", b""): Kind(_ASKED, describing),
     (b"v2", b"ready"): Kind(_ASKED, probing),
+    (b"models", b"feedback"): Kind(_TOLD, None),
 }
 
 
@@ -191,13 +192,13 @@ class Router:
         }
         model, version = self._config.model, self._config.version
         for way, kind in KINDS.items():
-            known[path_of(way, model)] = Route(
-                kind.methods, self._divided(kind.how) if kind.divided else self._own(way)
-            )
-            known[path_of(way, model, version)] = Route(kind.methods, self._own(way))
-            for other in self._versions.numbers:
-                answer = partial(self._exactly, other, kind.how)
-                known[path_of(way, model, other)] = Route(kind.methods, answer)
+            divided = self._divided(kind.how) if kind.divided and kind.how else self._own(way)
+            known[path_of(way, model)] = Route(kind.methods, divided)
+            if kind.how is not None:
+                known[path_of(way, model, version)] = Route(kind.methods, self._own(way))
+                for other in self._versions.numbers:
+                    answer = partial(self._exactly, other, kind.how)
+                    known[path_of(way, model, other)] = Route(kind.methods, answer)
             for place in self._neighbours.models.values():
                 answer = partial(self._elsewhere, place)
                 known[path_of(way, place.model)] = Route(kind.methods, answer, guarded=False, away=True)
@@ -228,6 +229,7 @@ class Router:
             (b"v2", b"infer"): self._infer,
             (b"v2", b"ready"): self._ready,
             (b"v2", b""): self._described,
+            (b"models", b"feedback"): self._feedback,
         }[way]
 
     def _divided(self, how: How) -> App:

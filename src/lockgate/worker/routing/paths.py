@@ -9,7 +9,9 @@ Way = tuple[bytes, bytes]
 """How such a path begins, and how it ends."""
 
 _LONGEST = 4096  # a model's name has at most 256 characters, of at most 12 bytes each when quoted
-_WAYS: frozenset[Way] = frozenset({(b"models", b"invocations"), (b"v2", b""), (b"v2", b"ready"), (b"v2", b"infer")})
+_WAYS: frozenset[Way] = frozenset(
+    {*((b"models", end) for end in (b"invocations", b"feedback")), *((b"v2", end) for end in (b"", b"ready", b"infer"))}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ def path_of(way: Way, model: str, version: int | None = None) -> bytes:
 
 
 def named(path: bytes) -> Named | None:
-    """Read `/models/M[/versions/N]/invocations` and `/v2/models/M[/versions/N][/ready|/infer]`; None for any other."""
+    """Read a path that names a model; None for any other.
+
+    `/models/M[/versions/N]/invocations`, `/models/M/feedback` and `/v2/models/M[/versions/N][/ready|/infer]`.
+    """
     if len(path) > _LONGEST:
         return None
     parts = path.split(b"/")
