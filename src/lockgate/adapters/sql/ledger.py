@@ -27,9 +27,14 @@ class SqlAgentLedger:
         self._store = store
         self._agent = agent
         self._host = host
+        self._rest = store.rest()
+        self._found: Sequence[DesiredEndpoint] = ()
 
     def desired(self) -> Sequence[DesiredEndpoint]:
         """Endpoints that aren't retired, and retired ones whose workers were still seen; those with a port first."""
+        if self._rest.holds():
+            return self._found
+        mark = self._rest.mark()
         with self._store.reading() as work:
             seen = select(groups.c.endpoint).where(groups.c.agent == self._agent)
             found = work.endpoints.everywhere(NOT_RETIRED | endpoints.c.id.in_(seen))
@@ -42,7 +47,7 @@ class SqlAgentLedger:
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}
         ordered = sorted(found, key=lambda e: (e.port is None, age[e.id]))
-        return [
+        self._found = [
             replace(
                 want,
                 parked=warm.get(want.endpoint.id, ()),
@@ -52,13 +57,18 @@ class SqlAgentLedger:
             )
             for want in self._with_ports(ordered, policy, tokens)
         ]
+        # what is parked leaves with time alone, and a second late is soon enough
+        self._rest.begin(mark)
+        return self._found
 
     def bound(self, endpoint: str, port: int) -> None:
+        self._rest.end()
         with self._store.changing() as work:
             here = endpoints.c.id == endpoint
             work.connection.execute(update(endpoints).where(here).values(port=port))
 
     def report(self, observed: Sequence[ObservedGroup]) -> None:
+        self._rest.end()
         with self._store.changing() as work:
             now = self._store.now(work.connection)
             work.connection.execute(delete(groups).where(groups.c.agent == self._agent))
@@ -80,6 +90,7 @@ class SqlAgentLedger:
 
     def acknowledge(self, endpoint: str, generation: int) -> None:
         """Only moves forward, and never past what is committed. An endpoint that was pending or degraded serves now."""
+        self._rest.end()
         with self._store.changing() as work:
             here = (
                 endpoints.c.id == endpoint,
@@ -93,6 +104,7 @@ class SqlAgentLedger:
                 work.connection.execute(update(endpoints).where(endpoints.c.id == endpoint, waiting).values(serves))
 
     def degrade(self, endpoint: str, because: str) -> None:
+        self._rest.end()
         with self._store.changing() as work:
             here = (endpoints.c.id == endpoint, endpoints.c.differs != because)
             work.connection.execute(update(endpoints).where(*here).values(differs=because))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, func, select, update
 
 from lockgate.adapters.sql.dialects import skipping_held
 from lockgate.adapters.sql.leases import leased
@@ -34,6 +34,12 @@ class _Line:
         unleased = row.lease_owner.is_(None) | (row.lease_until < now)
         return select(row.id).where(self.is_open, row[self.by] <= now, unleased).order_by(row[self.by], row.id).limit(1)
 
+    def soonest(self) -> Select[Any]:
+        """When the next of them may be free; without a row, not before one is added."""
+        row = self.table.c
+        held_until = case((row.lease_owner.is_not(None) & (row.lease_until > row[self.by]), row.lease_until))
+        return select(func.min(func.coalesce(held_until, row[self.by]))).where(self.is_open)
+
 
 _PROMOTIONS = _Line(promotions, OPEN_PROMOTION, "due_at")
 _VALIDATIONS = _Line(validations, OPEN_VALIDATION, "asked_at")
@@ -44,6 +50,7 @@ class SqlQueue:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._rests = {line.table.name: store.rest() for line in (_PROMOTIONS, _VALIDATIONS)}
 
     def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
         taken = self._claim(_PROMOTIONS, promotion_rows(), owner, lease)
@@ -74,9 +81,18 @@ class SqlQueue:
         self._save(_connection(work), _VALIDATIONS, claim, values, release=release or values["finished_at"] is not None)
 
     def _claim(self, line: _Line, rows: Select[Any], owner: str, lease: timedelta) -> Row[Any] | None:
+        rest = self._rests[line.table.name]
+        if rest.holds():
+            return None
+        mark = rest.mark()
         # looked at first without the write lock: an idle controller must not hold up the writers
         with self._store.glancing() as (connection, moment):
             if connection.execute(line.free(moment)).first() is None:
+                soonest = connection.execute(line.soonest()).scalar()
+                if soonest is None:
+                    rest.begin(mark)
+                else:
+                    rest.begin(mark, (soonest - self._store.now(connection)).total_seconds())
                 return None
         with self._store.changing() as work:
             now = self._store.now(work.connection)

@@ -18,11 +18,20 @@ class SqlNumbering:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._rest = store.rest()
 
     def claim(self, lease: timedelta, most: int) -> Batch | None:
+        if self._rest.holds():
+            return None
+        mark = self._rest.mark()
         # looked at first without the write lock: an idle controller must not hold up the writers
         with self._store.glancing() as (connection, moment):
             if connection.execute(_NEXT.where(versions.c.semver_due <= moment)).first() is None:
+                soonest = connection.execute(_NEXT).first()
+                if soonest is None:
+                    self._rest.begin(mark)
+                else:
+                    self._rest.begin(mark, (soonest.semver_due - self._store.now(connection)).total_seconds())
                 return None
         with self._store.changing() as work:
             connection, now = work.connection, self._store.now(work.connection)

@@ -51,8 +51,12 @@ class SqlSequencing:
         # entries that a head tells of and nobody finds: dropped past Lockgate, which verifying tells
         self._lost = 0
         self._thorough = True
+        self._rest = store.rest()
 
     def waits(self, *, thorough: bool = False) -> bool:
+        if self._rest.holds():
+            return False
+        mark = self._rest.mark()
         with self._store.glancing() as (connection, _):
             greatest, seen = connection.execute(_QUICK).one()
             if greatest is not None and greatest > seen:
@@ -60,6 +64,8 @@ class SqlSequencing:
             if thorough:
                 written, size = connection.execute(_COUNTS).one()
                 self._thorough = written - size > self._lost
+                if not self._thorough:
+                    self._rest.begin(mark)
         return self._thorough
 
     @contextmanager

@@ -25,6 +25,7 @@ from lockgate.adapters.sql.evidence import SqlKeptEvidence
 from lockgate.adapters.sql.history import SqlHistory
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.keeping import SqlKeeping
+from lockgate.adapters.sql.marks import Marks, Rest
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.people import SqlPeople
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
@@ -118,6 +119,7 @@ class SqlStore:
         self.parsed = ParsedPolicies(parse_policy)
         self.beginning = Beginning()
         self._clock = clock
+        self._marks = Marks(engine) if clock is None else None
         self._turns = Turns(turns) if dialects.is_sqlite(engine) else None
 
     @property
@@ -141,6 +143,10 @@ class SqlStore:
     def moment(self, connection: Connection) -> datetime | ColumnElement[datetime]:
         """That time as a statement names it, so that it need not be asked for first."""
         return self._clock.now() if self._clock else dialects.moment(connection)
+
+    def rest(self) -> Rest:
+        """What a loop remembers by that it need not look."""
+        return Rest(self._marks)
 
     @contextmanager
     def glancing(self) -> Iterator[tuple[Connection, datetime | ColumnElement[datetime]]]:
