@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lockgate.wire.predictions import COLUMNS, PARQUET, SPOOL, SPOOLED, days_folder
+from lockgate.wire.predictions import COLUMNS, FEEDBACK, PARQUET, SPOOL, SPOOLED, days_folder
 
 _log = logging.getLogger("lockgate.worker")
 LARGEST = 32 * 1024 * 1024  # of a spool, before it becomes a Parquet file
@@ -47,7 +47,7 @@ class Spool:
         return self._began + OLDEST_SECONDS if self._path else None
 
     def write(self, day: str, lines: Sequence[bytes]) -> None:
-        """Add rows of one day (`2026-11-23`). They outlive this process from here on.
+        """Add rows of one day (`2026-11-23`). They outlive this process from here on, and labels the machine too.
 
         Raises OSError when the disk does not take them, Full when too little of it is left.
         """
@@ -63,6 +63,8 @@ class Spool:
                 written = os.write(self._file, raw)
                 self._size += written
                 raw = raw[written:]
+            if self._kind == FEEDBACK:
+                os.fsync(self._file)  # whoever told a label hears that it is kept
         except OSError:
             os.ftruncate(self._file, before)  # half a line would spoil the next
             self._size = before
@@ -86,6 +88,7 @@ class Spool:
         # locked before others see it: to them a spool without a lock is a dead worker's
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fresh.rename(folder / name)
+        _to_disk(folder)
         self._path, self._day, self._size, self._began = folder / name, day, 0, time.monotonic()
 
 
