@@ -14,7 +14,7 @@ from lockgate.wire.workers import CONTROL_SOCKET, Command
 from lockgate.worker.local_sockets import bound, is_same_user
 
 _log = logging.getLogger("lockgate.worker")
-_LONGEST_LINE = 64 * 1024
+_LONGEST_LINE = 1024 * 1024  # it may name every worker of an environment
 
 Handler = Callable[[Command, dict[str, Any]], Awaitable[dict[str, Any]]]
 

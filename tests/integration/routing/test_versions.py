@@ -10,6 +10,7 @@ from typing import Any
 
 from lockgate.domain.traffic import Share, Split
 from lockgate.wire.workers import WorkerConfig
+from lockgate.worker.routing.traffic import Traffic
 from tests.integration.routing.workers import Client, Loaded, Town, Version, Watcher, Worker
 
 HALF = Split((Share(8, 50.0),))
@@ -201,7 +202,41 @@ def test_versions_follow_what_the_agent_says(tmp_path: Path) -> None:
             one.divides(Split((Share(8, 100.0),)), here=(8,))
             assert await _answers(client, 5) == {"8": 5}, "what is loaded is not loaded again"
             one.divides(None)
-            assert held.status is None
+            while held.status is not None:  # it is let go of in a thread
+                await client.ask("GET", "/ping")
             assert (await client.ask("POST", "/models/fraud/versions/8/invocations")).status == 404
+
+    asyncio.run(scene())
+
+
+def test_a_version_that_hangs_loses_its_share_and_takes_nobody_along(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Town(tmp_path) as town:
+            one = await town.worker("fraud", 7, load=_loads())
+            client = await town.client(one)
+            one.divides(Split((Share(8, 100.0),)), here=(8,))
+            await _loaded(one, 8, client)
+            one.router._versions._ones[8].loaded.stuck.set()  # type: ignore[union-attr]
+            await client.ask("GET", "/ping")
+            assert await _answers(client, 5) == {"7": 5}
+            heard = await client.ask("POST", "/models/fraud/versions/8/invocations")
+            assert (heard.status, b"never came back" in heard.body) == (503, True)
+
+    asyncio.run(scene())
+
+
+def test_a_release_that_was_taken_over_answers_what_is_passed_on_to_it_while_it_has_a_share(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Town(tmp_path) as town:
+            green, blue = await town.worker("fraud", 8), await town.worker("fraud", 7)
+            blue.router.turn(Traffic.FORWARD, [green.folder])
+            green.divides(None, blue)
+            client, old = await town.client(green), await town.client(blue)
+            path = "/models/fraud/versions/7/invocations"
+            assert (await client.ask("POST", path)).status == 503, "green asks blue, blue asks green, and no further"
+            blue.router.tell_split({"versions": [], "split": None, "shares": True})
+            assert (await client.ask("POST", path, b"x")).body == b"7 x"
+            assert (await client.ask("GET", path)).status == 405
+            assert (await old.ask("POST", "/invocations", b"x")).body == b"8 x", "clients of its own it has none"
 
     asyncio.run(scene())

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class Loaded:
 
     served: Version
     observer: Watcher
+    stuck: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self) -> None:
         self.served.close()

@@ -307,14 +307,16 @@ class Router:
     def _say(self, request: Request, reply: Reply, answer: Answer) -> None:
         if not answer.identity:
             answer.identity = self._identity
-        self._observer.answered(request, answer, self._clock() - request.began, invocation=False)
+        seconds = self._clock() - request.began
         reply(answer)
+        self._observer.answered(request, answer, seconds, invocation=False)
 
     def _predicted(self, request: Request, reply: Reply, answer: Answer) -> None:
         if not answer.identity:
             answer.identity = self._identity
-        self._observer.answered(request, answer, self._clock() - request.began, invocation=True)
-        reply(answer)
+        seconds = self._clock() - request.began
+        reply(answer)  # first: what is counted and logged must not make the client wait
+        self._observer.answered(request, answer, seconds, invocation=True)
 
     def _turned(self, request: Request, reply: Reply, hops: int) -> None:
         if self._traffic is Traffic.REFUSE:

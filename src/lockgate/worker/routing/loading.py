@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.invocations.served import Served
 from lockgate.worker.observing.watch import Watch
@@ -16,7 +18,12 @@ class LoadedBeside:
         self.served = Served.load(config, self.observer)
         self.observer.loaded(self.served.engine)
 
+    @property
+    def stuck(self) -> asyncio.Event:
+        """Set once its predictions never come back."""
+        return self.served.stuck
+
     def close(self) -> None:
-        """Let go of it. What is under way still gets its answer."""
+        """Let go of it, and write what was logged: some seconds at most. What is under way still gets its answer."""
         self.served.close()
         self.observer.close()

@@ -60,6 +60,7 @@ class Passer:
         self._limit = limit
         self._seconds = seconds
         self._under_way = 0
+        self._closed = False
         self._idle: dict[Address, list[_Line]] = {}
         self._lines: set[_Line] = set()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -79,7 +80,8 @@ class Passer:
         self._next(passing)
 
     def close(self) -> None:
-        """Close every line. What is under way gets None."""
+        """Close every line, for good. What is under way gets None."""
+        self._closed = True
         for line in list(self._lines):
             line.close()
         self._idle.clear()
@@ -87,7 +89,7 @@ class Passer:
     def _next(self, passing: _Passing) -> None:
         if passing.heard is None:
             return
-        if not passing.left or passing.asked >= _MOST_ASKED:
+        if self._closed or not passing.left or passing.asked >= _MOST_ASKED:
             self._done(passing, None)
             return
         address = passing.left.pop(0)

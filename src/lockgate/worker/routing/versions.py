@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,8 +37,13 @@ class Loaded(Protocol):
     @property
     def observer(self) -> Observer: ...
 
+    @property
+    def stuck(self) -> asyncio.Event:
+        """Set once its predictions never come back."""
+        ...
+
     def close(self) -> None:
-        """Let go of it. What is under way still gets its answer."""
+        """Let go of it, which may take some seconds. What is under way still gets its answer."""
         ...
 
 
@@ -52,6 +57,7 @@ class _Here:
 
     loaded: Loaded
     clock: Callable[[], float]
+    watching: asyncio.Task[None] | None = None
 
     def ask(self, how: How, request: Request, heard: Heard) -> None:
         how(self.loaded.served, request, partial(self._counted, request, heard))
@@ -59,9 +65,9 @@ class _Here:
     def _counted(self, request: Request, heard: Heard, answer: Answer) -> None:
         if not answer.identity:
             answer.identity = self.loaded.served.identity
-        asked = request.method == b"POST"
-        self.loaded.observer.answered(request, answer, self.clock() - request.began, invocation=asked)
+        seconds = self.clock() - request.began
         heard(answer)
+        self.loaded.observer.answered(request, answer, seconds, invocation=request.method == b"POST")
 
 
 @dataclass(slots=True)
@@ -169,9 +175,12 @@ class Versions:
             one.ask(how, request, partial(self._or_primary, primary, request, reply))
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything, when requests are over: it may take some seconds."""
+        for task in self._tasks:
+            task.cancel()
         for one in self._ones.values():
-            self._close(one)
+            if isinstance(one, _Here):
+                one.loaded.close()
         self._ones.clear()
         self._copier.close()
 
@@ -248,9 +257,7 @@ class Versions:
             converted=beside.converted,
             converted_digest=beside.converted_digest,
         )
-        task = asyncio.get_running_loop().create_task(self._loaded(beside, load, config))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._loaded(beside, load, config))
 
     async def _loaded(self, beside: Beside, load: Load, config: WorkerConfig) -> None:
         number = beside.version
@@ -264,14 +271,33 @@ class Versions:
         finally:
             self._loading.discard(beside)
         if self._told.get(number) == beside:
-            self._ones[number] = _Here(loaded, self._clock)
+            self._ones[number] = here = _Here(loaded, self._clock)
             _log.info("version %s answers beside this one", number)
+            here.watching = self._begin(self._until_stuck(number, here))
         else:
-            loaded.close()
+            await asyncio.to_thread(loaded.close)
+
+    async def _until_stuck(self, number: int, here: _Here) -> None:
+        """Let the primary version stand in for one that hangs: it must not end the process that both live in."""
+        await here.loaded.stuck.wait()
+        if self._ones.get(number) is here:
+            _log.error("the predictions of version %s never end, it answers no more", number)
+            here.watching = None
+            del self._ones[number]
+            self._failed[number] = "Its predictions never came back."
+            self._close(here)
 
     def _close(self, one: _Here | _There | None) -> None:
         if isinstance(one, _Here):
-            one.loaded.close()
+            if one.watching is not None:
+                one.watching.cancel()
+            self._begin(asyncio.to_thread(one.loaded.close))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _or_unavailable(number: int, reply: Reply, answer: Answer | None) -> None:
