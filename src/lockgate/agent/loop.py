@@ -35,6 +35,7 @@ _HEARTBEAT_SECONDS = 2.0
 _PATIENCE_SECONDS = 1.0
 _PORT_RETRY_SECONDS = 1.0
 _MOST_STEPS_WITHOUT_PAUSE = 20
+_DEEDS_OF_A_CUTOVER = 3  # go, drain, acknowledge
 _T = TypeVar("_T")
 
 _log = structlog.get_logger("lockgate.agent")
@@ -109,13 +110,25 @@ class Agent:
             return False  # nothing is known yet, so nothing is ended
         apart = {want.endpoint.id: set_apart(want, self._must_be_apart) for want in self._desired}
         self._tell_traffic(self._desired, seen, apart)
-        away = frozenset[str]().union(*apart.values())
-        actions = decide(self._desired, seen, self._groups.ports(), self._reserved, away)
-        done = [self._act(action) for action in actions]
-        if any(done):
+        if self._carry_out(self._desired, seen, frozenset[str]().union(*apart.values())):
             return True  # what was seen is no longer so: the next step looks again, at once
         self._tell_differences(self._desired, seen)
         return False
+
+    def _carry_out(self, desired: Sequence[DesiredEndpoint], seen: Sequence[GroupSeen], apart: frozenset[str]) -> bool:
+        """Do what the facts allow. True when something was done.
+
+        The deeds of a cutover follow one another without asking the record in between: blue and green both accept.
+        """
+        done = False
+        for _ in range(_DEEDS_OF_A_CUTOVER):
+            actions = decide(desired, seen, self._groups.ports(), self._reserved, apart)
+            took_effect = [action for action in actions if self._act(action)]
+            done = done or bool(took_effect)
+            if not any(isinstance(action, Go | Drain) for action in took_effect):
+                break
+            seen = self._groups.look()
+        return done
 
     def _tell_traffic(
         self, desired: Sequence[DesiredEndpoint], seen: Sequence[GroupSeen], apart: Mapping[str, frozenset[str]]

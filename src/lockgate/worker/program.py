@@ -160,8 +160,13 @@ class Worker:
         """Accept no more and let others have the clients; then stay warm, or leave."""
         self._edges.accept_no_more()
         self._router.turn(Traffic.FORWARD, to)
-        self._edges.give_all(to)
+        # from here on nothing is answered here, which is what the agent waits to hear: handing over comes after
+        asyncio.get_running_loop().call_soon(self._hand_over, to)
         self._quieten(self._config.idle_seconds, then_stay=park)
+
+    def _hand_over(self, to: Sequence[Path]) -> None:
+        if self._router.traffic is Traffic.FORWARD:
+            self._edges.give_all(to)
 
     def _retire(self) -> None:
         """Accept no more, with nobody to take over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ MOST_QUICK_FAILURES = 3
 TRY_AGAIN_SECONDS = 30.0
 _ANSWER_WITHIN = 1.0
 _COMMAND_WITHIN = 5.0
+_NEWS_FOR = 0.05  # less than the agent waits between two looks
 _WEIGH_AFTER = 5.0
 _WEIGH_EVERY = 10.0
 
@@ -44,6 +46,7 @@ class Member:
     split: dict[str, Any] | None = None
     memory: int = 0
     weigh_at: float = 0.0
+    heard_at: float = 0.0
 
     @classmethod
     def of(cls, record: WorkerRecord, process: Process, folder: Path, now: float) -> Member:
@@ -55,12 +58,15 @@ class Member:
         try:
             told = self.line.ask(command, seconds, **more)
             self.state = GroupState(told["state"])
+            self.heard_at = time.monotonic()
         except (Unreachable, KeyError, ValueError):
             return False
         return bool(told.get("ok"))
 
     def greet(self) -> bool:
-        """Ask how it is. A worker too busy to answer keeps the state it had."""
+        """Ask how it is, unless it has just said so. A worker too busy to answer keeps the state it had."""
+        if time.monotonic() - self.heard_at < _NEWS_FOR:
+            return True
         return self.ask(Command.HELLO, _ANSWER_WITHIN)
 
     def weigh(self, now: float) -> None:
