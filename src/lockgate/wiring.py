@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lockgate.adapters.predictions.parquet import ParquetPredictions
     from lockgate.adapters.processes.groups import ProcessGroups
     from lockgate.adapters.programs.forking import ForkedPrograms
+    from lockgate.adapters.sandbox.measuring import ProcessBench
     from lockgate.adapters.sandbox.process import ProcessSandbox
     from lockgate.adapters.sql.ledger import SqlAgentLedger
     from lockgate.adapters.sql.registry.postgresql import PostgresqlReader
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from lockgate.usecases.mend import Mended
     from lockgate.usecases.ports import Ports
     from lockgate.usecases.webhooks import Post
+
+CONVERTED = "converted"
+"""The folder of the home that converted models lie in, named by their digests."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,13 @@ class Node:
         return ProcessSandbox(self.settings.home / "scratch", self.programs)
 
     @cached_property
+    def bench(self) -> ProcessBench:
+        from lockgate.adapters.sandbox.measuring import ProcessBench
+
+        home = self.settings.home
+        return ProcessBench(home / "scratch", home / CONVERTED, self.programs)
+
+    @cached_property
     def groups(self) -> ProcessGroups:
         from lockgate.adapters.processes.groups import ProcessGroups
         from lockgate.wire.workers import CommonToAll
@@ -141,6 +152,7 @@ class Node:
             hosts=told.allowed_hosts,
             origins=told.allowed_origins,
             common=common,
+            converted=told.home / CONVERTED,
         )
 
     @cached_property

@@ -16,6 +16,7 @@ from lockgate.cli.doctor import doctor
 from lockgate.cli.down import down
 from lockgate.cli.drift import drift
 from lockgate.cli.emergency import break_glass
+from lockgate.cli.engines import engines
 from lockgate.cli.evidence import plan, validate
 from lockgate.cli.foreground import agent, controller, prepare, server
 from lockgate.cli.import_users import import_
@@ -36,7 +37,7 @@ from lockgate.cli.webhooks import webhooks
 SECTIONS = {
     "Run it": (up, down, init, demo),
     "See where things stand": (
-        *(status, plan, approvals, endpoints, rollout, predictions, semver, drift, audit, policy, webhooks),
+        *(status, plan, approvals, endpoints, rollout, engines, predictions, semver, drift, audit, policy, webhooks),
     ),
     "Move a version": (validate, check, request, approve, reject, withdraw, promote, rollback, break_glass),
     "Say who may do what": (users, tokens, whoami, delegate),

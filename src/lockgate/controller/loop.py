@@ -18,9 +18,10 @@ from lockgate.controller.deadlines import Deadlines
 from lockgate.controller.troubles import Troubles
 from lockgate.controller.watching import Watch
 from lockgate.domain.errors import LockgateError
-from lockgate.usecases import validate
+from lockgate.usecases import engines, validate
 from lockgate.usecases.advance import advance
 from lockgate.usecases.artifact_ports import Sandbox
+from lockgate.usecases.engine_ports import Bench
 from lockgate.usecases.ports import LostClaim, Ports
 
 if TYPE_CHECKING:
@@ -41,19 +42,25 @@ class Controller:
     """Drives open promotions and queued validations through the use cases."""
 
     def __init__(
-        self, ports: Ports, sandbox: Sandbox, deliverer: Deliverer | None = None, numberer: Numberer | None = None
+        self,
+        ports: Ports,
+        sandbox: Sandbox,
+        deliverer: Deliverer | None = None,
+        numberer: Numberer | None = None,
+        bench: Bench | None = None,
     ) -> None:
         self._ports = ports
         self._sandbox = sandbox
         self._deliverer = deliverer
         self._numberer = numberer
+        self._bench = bench
         self._troubles = Troubles()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. A step under way is finished; a validation under way is left to its lease."""
         threads = [
             threading.Thread(target=self._forever, args=(stop, step), name=name, daemon=True)
-            for name, step in (("promotions", self.advance_one), ("validations", self.validate_one))
+            for name, step in (("promotions", self.advance_one), ("validations", self.examine_one))
         ]
         threads.append(threading.Thread(target=Watch(self._ports).run, args=(stop,), name="drift", daemon=True))
         threads.append(threading.Thread(target=Deadlines(self._ports).run, args=(stop,), name="deadlines", daemon=True))
@@ -91,6 +98,24 @@ class Controller:
         with self._ports.store.within(claim.workspace), self._kept(claim):
             after = validate.run(self._ports, self._sandbox, validation, claim)
         log.info("validation", id=after.id, version=str(after.ref), state=after.state, why=after.because)
+        return True
+
+    def examine_one(self) -> bool:
+        """Run the next validation, or measure engines where none waits: one after the other, so that neither disturbs
+        the other's figures. False when there is nothing to do.
+        """
+        return self.validate_one() or self.measure_one()
+
+    def measure_one(self) -> bool:
+        """Measure the engines of the next version of the queue; False when there is none."""
+        claimed = self._ports.queue.claim_measurement(self._ports.owner, LEASE) if self._bench is not None else None
+        if claimed is None or self._bench is None:
+            return False
+        measurement, claim = claimed
+        log.info("engines", id=measurement.id, version=str(measurement.ref), state="running")
+        with self._ports.store.within(claim.workspace), self._kept(claim):
+            after = engines.run(self._ports, self._bench, measurement, claim)
+        log.info("engines", id=after.id, version=str(after.ref), state=after.state, why=after.because)
         return True
 
     def _forever(self, stop: threading.Event, step: Callable[[], bool]) -> None:

@@ -44,6 +44,7 @@ def run(settings: Settings) -> None:
     threading.Thread(target=Keeping(node.ports).run, args=(stop,), name="keeping", daemon=True).start()
     anchoring = Anchoring(node.ports, node.anchors(), timedelta(minutes=settings.anchor_minutes))
     threading.Thread(target=anchoring.run, args=(stop,), name="anchoring", daemon=True).start()
-    Controller(node.ports, node.sandbox, deliverer, Numberer(node.ports, node.numbering)).run(stop)
+    numberer = Numberer(node.ports, node.numbering)
+    Controller(node.ports, node.sandbox, deliverer, numberer, node.bench).run(stop)
     placing.join(timeout=5)
     sequencer.finish()

@@ -20,7 +20,7 @@ class Release:
     endpoint: str
     ref: VersionRef
     digest: str
-    engine: str  # "mlflow": exactly what MLflow's own predict gives
+    engine: str  # what `domain.engines.Engine` writes; "mlflow" of older releases is MLflow's own way
     promotion: str
     created_at: datetime
     baked_at: datetime | None = None

@@ -33,6 +33,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "deployment": ("committed",),
     "drift": ("found", "ended", "mended", "accepted"),
     "endpoint": ("retired", "split", "split-removed", "token-created", "token-revoked"),
+    "engines": ("requested", "measured", "error"),
     "hold": ("added", "released"),
     "key": ("added", "recovered", "retired"),
     "model": ("registered", "described", "tagged", "untagged", "renamed", "deleted"),

@@ -17,6 +17,7 @@ from lockgate.sdk.approvals import BreakGlass, Delegations, Proposals
 from lockgate.sdk.checks import Checks
 from lockgate.sdk.credentials import found
 from lockgate.sdk.endpoint_tokens import EndpointTokens
+from lockgate.sdk.engines import Engines
 from lockgate.sdk.errors import BadRequest
 from lockgate.sdk.history import History
 from lockgate.sdk.http import Http
@@ -112,6 +113,11 @@ class Lockgate:
     def endpoint_tokens(self) -> EndpointTokens:
         """What lets callers ask endpoints for predictions."""
         return EndpointTokens(self._http)
+
+    @property
+    def engines(self) -> Engines:
+        """How fast each engine of a version answers, and how like MLflow's own way."""
+        return Engines(self._http)
 
     @property
     def predictions(self) -> Predictions:

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from lockgate.sdk.errors import Conflict, Failed, LockgateError, Refused, Waiting
 from lockgate.wire import shapes
+from lockgate.wire.engines import EngineMeasurement
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
-Followed = TypeVar("Followed", shapes.Promotion, shapes.Validation)
+Followed = TypeVar("Followed", shapes.Promotion, shapes.Validation, EngineMeasurement)
 
 
 def wait_until_over(opened: Followed, look: Callable[[str], Followed], limit: float) -> Followed:
@@ -45,8 +46,11 @@ _ENDS: dict[str, type[LockgateError]] = {shapes.REFUSED: Refused, shapes.FAILED:
 _SPOKEN = {shapes.FAILED: "tried and failed"}
 
 
-def _still_open(now: shapes.Promotion | shapes.Validation, limit: float) -> Waiting:
+def _still_open(now: shapes.Promotion | shapes.Validation | EngineMeasurement, limit: float) -> Waiting:
     told = f" ({now.because})" if now.because else ""
+    if isinstance(now, EngineMeasurement):
+        message = f"The measuring of {now.ref} ({now.id}) is still {now.state} after {limit:g} s{told}."
+        return Waiting(message, hint=f"It goes on; look again with: lockgate engines {now.ref} --last")
     if isinstance(now, shapes.Validation):
         message = f"Validation {now.id} of {now.ref} is still {now.state} after {limit:g} s{told}."
         return Waiting(message, hint="It goes on; look again later.")

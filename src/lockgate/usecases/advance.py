@@ -22,6 +22,7 @@ from lockgate.domain.serving import Endpoint, EndpointState, GroupState, Release
 from lockgate.domain.verdict import Level, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import setting_aside, validate
+from lockgate.usecases.consent_facts import release_engine
 from lockgate.usecases.custom_rules import NOTHING_KNOWN, Known, Unjudged, apart
 from lockgate.usecases.gather import (
     Looked,
@@ -263,16 +264,17 @@ class _Step:
         if (holder := self._holder(work)) is not None:
             return self._step_aside(work, self._based(work, promotion, seen), holder)
         release = endpoint.release
-        if release is not None and (release.ref, release.digest) == (promotion.ref, digest):
+        engine = str(release_engine(work, rule, promotion.ref, digest))
+        if release is not None and (release.ref, release.digest, release.engine) == (promotion.ref, digest, engine):
             return self._commit(work, promotion, seen, endpoint)
-        release = self._release(work, endpoint, digest)
+        release = self._release(work, endpoint, digest, engine)
         work.endpoints.warm(endpoint.id, release)
         told = {"environment": environment.name, "release": release.id, "digest": digest}
         self._record(work, "rollout:started", before=_served(endpoint), after=str(promotion.ref), **told)
         warming = self._in(promotion, PromotionState.WARMING, endpoint=endpoint.id, candidate=release.id)
         return self._save(work, warming, due_in=SOON)
 
-    def _release(self, work: Work, endpoint: Endpoint, digest: str) -> Release:
+    def _release(self, work: Work, endpoint: Endpoint, digest: str, engine: str) -> Release:
         """A rollback goes back to the release that served, whose workers may still be warm. Others make a new one."""
         promotion = self.promotion
         if promotion.kind is Kind.ROLLBACK:
@@ -280,7 +282,7 @@ class _Step:
                 if (release.ref, release.digest) == (promotion.ref, digest) and release.baked_at is not None:
                     return release
         id = self.ports.ids.new("rel")
-        return Release(id, endpoint.id, promotion.ref, digest, "mlflow", promotion.id, self._now())
+        return Release(id, endpoint.id, promotion.ref, digest, engine, promotion.id, self._now())
 
     def _holder(self, work: Work) -> Promotion | None:
         mine = self.promotion

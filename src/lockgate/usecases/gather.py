@@ -120,7 +120,7 @@ def gather(
         policy_digest=policy.digest,
         now=now,
         roles=roles_of(work, request),
-        release=release_settings(policy, ref.model, target),
+        release=release_settings(work, policy, ref, artifacts.digest, target),
         champion=_champion(work, ref, reads, rules),
         checks=tuple(work.checks.latest(ref)) if reads.checks else (),
     )

@@ -14,6 +14,7 @@ from typing import Protocol
 from lockgate.domain.audit import Break, Entry, Linked
 from lockgate.domain.canonical import Plain
 from lockgate.domain.denials import Tally
+from lockgate.domain.engines import Measurement
 from lockgate.domain.evidence import Metric, Quarantine
 from lockgate.domain.identity import Who
 from lockgate.domain.manifest import Manifest
@@ -30,6 +31,7 @@ from lockgate.usecases.approval_ports import Approvals, Delegations, Glasses, Pr
 from lockgate.usecases.artifact_ports import Artifacts, Sources
 from lockgate.usecases.check_ports import Checks
 from lockgate.usecases.custom_rules import CustomRules, NoCustomRules
+from lockgate.usecases.engine_ports import Measurements
 from lockgate.usecases.evidence_ports import KeptEvidence
 from lockgate.usecases.history_ports import History
 from lockgate.usecases.keeping_ports import Keeping
@@ -347,6 +349,8 @@ class Work(Protocol):
     @property
     def validations(self) -> Validations: ...
     @property
+    def measurements(self) -> Measurements: ...
+    @property
     def checks(self) -> Checks: ...
     @property
     def semver(self) -> Semver: ...
@@ -409,12 +413,14 @@ class Store(Protocol):
 
 
 class Queue(Protocol):
-    """Taking open promotions and queued validations under a lease, and giving them back."""
+    """Taking open promotions, queued validations and measurements under a lease, and giving them back."""
 
     def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
         """The open one that is due longest and leased by nobody."""
 
     def claim_validation(self, owner: str, lease: timedelta) -> tuple[Validation, Claim] | None: ...
+
+    def claim_measurement(self, owner: str, lease: timedelta) -> tuple[Measurement, Claim] | None: ...
 
     def renew(self, claim: Claim, lease: timedelta) -> bool:
         """False when the claim was lost."""
@@ -428,6 +434,9 @@ class Queue(Protocol):
         """
 
     def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
+        """As save_promotion."""
+
+    def save_measurement(self, work: Work, claim: Claim, measurement: Measurement, *, release: bool) -> None:
         """As save_promotion."""
 
 

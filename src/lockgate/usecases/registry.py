@@ -119,6 +119,7 @@ def model_deleted(work: Work, change: Change) -> None:
     for endpoint in idle:
         work.endpoints.set_state(endpoint.id, EndpointState.RETIRED, "its model was deleted before it ever served")
     work.validations.close_of_model(change.model, "its model was deleted", change.at)
+    work.measurements.close_of_model(change.model, "its model was deleted", change.at)
     work.versions.delete_model(change.model, change.at)
 
 

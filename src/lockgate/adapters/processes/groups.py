@@ -21,7 +21,7 @@ from lockgate.adapters.processes.group_folders import GroupFolders
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
 from lockgate.adapters.processes.spawn import start
-from lockgate.adapters.processes.traffic import NO_ROUTES, NO_SPLIT, routes, split
+from lockgate.adapters.processes.traffic import NO_ROUTES, NO_SPLIT, engine_of, routes, split
 from lockgate.config import is_loopback, reached_at
 from lockgate.domain.errors import LockgateError, Unavailable
 from lockgate.domain.serving import GroupState
@@ -56,6 +56,7 @@ class ProcessGroups:
         hosts: Sequence[str] = (),
         origins: Sequence[str] = (),
         common: CommonToAll | None = None,
+        converted: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = run
@@ -63,6 +64,7 @@ class ProcessGroups:
         self._hosts = (*LOOPBACK_HOSTS, *map(_in_a_header, hosts))
         self._origins = tuple(origins)
         self._common = common or CommonToAll()
+        self._converted = converted or run.parent / "converted"
         self._shared = GroupFolders(run.parent / "groups")
         self._clock = clock
         self._listeners: dict[str, tuple[socket.socket, str]] = {}
@@ -180,7 +182,7 @@ class ProcessGroups:
     def divide(self, endpoint: str, release: str, division: Division) -> None:
         """Tell the release's workers how requests are divided among versions. Each is told what it lacks."""
         group = self._group(endpoint, release)
-        told = group.split = split(division, self._path)
+        told = group.split = split(division, self._path, self._converted)
         for member in group.loaded:
             if member.split != told and member.ask(Command.SPLIT, _TOKENS_WITHIN, **told):
                 member.split = told
@@ -273,6 +275,7 @@ class ProcessGroups:
     def _start(self, group: Group, order: GroupOrder) -> None:
         listener, host = self._listeners[order.endpoint]
         name, folder = self._folder.new_worker()
+        engine = engine_of(order.release, self._converted)
         config = WorkerConfig(
             worker=name,
             endpoint=order.endpoint,
@@ -283,6 +286,9 @@ class ProcessGroups:
             version=order.release.ref.version,
             digest=order.release.digest,
             artifacts=str(order.artifacts),
+            engine=engine.kind.value,
+            converted=engine.file,
+            converted_digest=engine.digest,
             folder=str(folder.resolve()),
             host=host,
             port=listener.getsockname()[1],

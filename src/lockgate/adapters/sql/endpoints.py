@@ -130,13 +130,15 @@ class SqlEndpoints:
         return {row.id: release_of(row) for row in rows}
 
     def _add(self, release: Release) -> None:
+        engine, _, converted = release.engine.partition(" ")
         values = {
             "id": release.id,
             "endpoint": release.endpoint,
             "model_id": self._names.ensure(release.ref.model),
             "version": release.ref.version,
             "digest": release.digest,
-            "engine": release.engine,
+            "engine": engine,
+            "converted": converted,
             "promotion": release.promotion,
             "created_at": release.created_at,
             "baked_at": release.baked_at,

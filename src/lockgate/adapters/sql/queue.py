@@ -1,4 +1,4 @@
-"""Leases on open promotions and queued validations: who takes one, who keeps it, and whose work no longer counts."""
+"""Leases on promotions, validations and measurements that are open: who holds one, and whose work no longer counts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, func, select, update
 
 from lockgate.adapters.sql.dialects import skipping_held
+from lockgate.adapters.sql.engine_tables import OPEN_MEASUREMENT, measurements
 from lockgate.adapters.sql.leases import leased
+from lockgate.adapters.sql.measurements import measurement_columns, measurement_of, measurement_rows
 from lockgate.adapters.sql.promotions import promotion_rows
 from lockgate.adapters.sql.rows import promotion_columns, promotion_of, validation_columns, validation_of
 from lockgate.adapters.sql.store import SqlStore, SqlWork
 from lockgate.adapters.sql.tables import OPEN_PROMOTION, OPEN_VALIDATION, promotions, validations
 from lockgate.adapters.sql.validations import validation_rows
+from lockgate.domain.engines import Measurement
 from lockgate.domain.promotion import Claim, Promotion
 from lockgate.domain.validation import Validation
 from lockgate.usecases.ports import LostClaim, Work
@@ -43,6 +46,8 @@ class _Line:
 
 _PROMOTIONS = _Line(promotions, OPEN_PROMOTION, "due_at")
 _VALIDATIONS = _Line(validations, OPEN_VALIDATION, "asked_at")
+_MEASUREMENTS = _Line(measurements, OPEN_MEASUREMENT, "asked_at")
+_LINES = (_PROMOTIONS, _VALIDATIONS, _MEASUREMENTS)
 
 
 class SqlQueue:
@@ -50,7 +55,7 @@ class SqlQueue:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
-        self._rests = {line.table.name: store.rest() for line in (_PROMOTIONS, _VALIDATIONS)}
+        self._rests = {line.table.name: store.rest() for line in _LINES}
 
     def claim_promotion(self, owner: str, lease: timedelta) -> tuple[Promotion, Claim] | None:
         taken = self._claim(_PROMOTIONS, promotion_rows(), owner, lease)
@@ -60,12 +65,14 @@ class SqlQueue:
         taken = self._claim(_VALIDATIONS, validation_rows(), owner, lease)
         return None if taken is None else (validation_of(taken), _claim_on(taken))
 
+    def claim_measurement(self, owner: str, lease: timedelta) -> tuple[Measurement, Claim] | None:
+        taken = self._claim(_MEASUREMENTS, measurement_rows(), owner, lease)
+        return None if taken is None else (measurement_of(taken), _claim_on(taken))
+
     def renew(self, claim: Claim, lease: timedelta) -> bool:
         with self._store.changing() as work:
             values = leased(claim.owner, self._store.now(work.connection) + lease)
-            return any(
-                _write(work.connection, line.table, claim, values, line.is_open) for line in (_PROMOTIONS, _VALIDATIONS)
-            )
+            return any(_write(work.connection, line.table, claim, values, line.is_open) for line in _LINES)
 
     def save_promotion(
         self, work: Work, claim: Claim, promotion: Promotion, *, due_at: datetime | None, release: bool
@@ -79,6 +86,11 @@ class SqlQueue:
     def save_validation(self, work: Work, claim: Claim, validation: Validation, *, release: bool) -> None:
         values = validation_columns(validation)
         self._save(_connection(work), _VALIDATIONS, claim, values, release=release or values["finished_at"] is not None)
+
+    def save_measurement(self, work: Work, claim: Claim, measurement: Measurement, *, release: bool) -> None:
+        values = measurement_columns(measurement)
+        over = release or values["finished_at"] is not None
+        self._save(_connection(work), _MEASUREMENTS, claim, values, release=over)
 
     def _claim(self, line: _Line, rows: Select[Any], owner: str, lease: timedelta) -> Row[Any] | None:
         rest = self._rests[line.table.name]

@@ -206,7 +206,8 @@ def decision_of(row: Row[Any]) -> Decision:
 def release_of(row: Row[Any]) -> Release:
     """The release in a row that also names its model."""
     ref = VersionRef(row.model, row.version)
-    return Release(row.id, row.endpoint, ref, row.digest, row.engine, row.promotion, row.created_at, row.baked_at)
+    engine = f"{row.engine} {row.converted}".rstrip()
+    return Release(row.id, row.endpoint, ref, row.digest, engine, row.promotion, row.created_at, row.baked_at)
 
 
 def endpoint_of(row: Row[Any], releases: Mapping[str, Release]) -> Endpoint:

@@ -27,6 +27,7 @@ REVISIONS = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 MIGRATIONS = Path(__file__).with_name("migrations")
 

@@ -26,6 +26,7 @@ from lockgate.adapters.sql.history import SqlHistory
 from lockgate.adapters.sql.holding import Opening, hold, hold_new
 from lockgate.adapters.sql.keeping import SqlKeeping
 from lockgate.adapters.sql.marks import Marks, Rest
+from lockgate.adapters.sql.measurements import SqlMeasurements
 from lockgate.adapters.sql.names import DEFAULT_WORKSPACE, Names
 from lockgate.adapters.sql.people import SqlPeople
 from lockgate.adapters.sql.policies import ParsedPolicies, ParsePolicy, SqlPolicies
@@ -72,6 +73,7 @@ class SqlWork:
         self.proposals = SqlProposals(connection)
         self.trainings = SqlTrainings(connection)
         self.validations = SqlValidations(connection, names)
+        self.measurements = SqlMeasurements(connection, names)
         self.checks = SqlChecks(connection, names)
         self.semver = SqlSemver(connection, names)
         self.endpoints = SqlEndpoints(connection, names)

@@ -346,6 +346,8 @@ releases = Table(
     Column("version", Integer, nullable=False),
     Column("digest", String(80), nullable=False),
     Column("engine", String(32), nullable=False),
+    # the digest of the ONNX file that the engine asks; empty for the other engines
+    Column("converted", String(80), nullable=False, server_default=text("''")),
     Column("promotion", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("baked_at", Instant),
