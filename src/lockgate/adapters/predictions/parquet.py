@@ -5,10 +5,9 @@ No more than one file is in memory at a time, and workers keep each below some t
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def _table(path: Path, kind: str, columns: Sequence[str] | None) -> Any | None:
     try:
         schema = _schema(kind)
         if path.suffix == SPOOLED:
-            table = pyarrow.Table.from_pylist(list(_lines(path)), schema)
+            table = _spooled(path, schema)
         else:
             table = pyarrow.parquet.ParquetFile(path).read(columns)
         wanted = pyarrow.schema([schema.field(name) for name in columns or schema.names])
@@ -151,16 +150,19 @@ def _table(path: Path, kind: str, columns: Sequence[str] | None) -> Any | None:
         return None
 
 
-def _lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):  # the last one may be on its way
-                row: Row = json.loads(line)
-                yield row | {
-                    "time": datetime.fromtimestamp(row["time"] // 1_000_000, UTC).replace(
-                        microsecond=row["time"] % 1_000_000
-                    )
-                }
+def _spooled(path: Path, schema: Any) -> Any:
+    """The lines of a spool; the last one may be on its way, and is left out then."""
+    import pyarrow
+    import pyarrow.json
+
+    raw = path.read_bytes()
+    raw = raw[: raw.rfind(b"\n") + 1]
+    if not raw:
+        return schema.empty_table()
+    written = schema.set(0, schema.field(0).with_type(pyarrow.int64()))  # microseconds
+    reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(raw))
+    parsing = pyarrow.json.ParseOptions(explicit_schema=written, unexpected_field_behavior="ignore")
+    return pyarrow.json.read_json(pyarrow.BufferReader(raw), reading, parsing)
 
 
 def _schema(kind: str) -> Any:

@@ -81,7 +81,7 @@ class Spool:
 
     def _open(self, day: str) -> None:
         folder = self._folder / SPOOL
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
         name = f"{self._kind}.{day}.{secrets.token_hex(8)}{SPOOLED}"
         fresh = folder / f".{name}"
         self._file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -129,7 +129,7 @@ def _convert(path: Path) -> None:
         raw = path.read_bytes()
         raw = raw[: raw.rfind(b"\n") + 1]  # the last line of a killed worker may be half a one
         if raw:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(place)
             pyarrow.parquet.write_table(_table(kind, raw), fresh, compression="zstd")
             fresh.chmod(0o600)
             _to_disk(fresh)
@@ -157,6 +157,13 @@ def _table(kind: str, raw: bytes) -> Any:
     table = pyarrow.json.read_json(pyarrow.BufferReader(raw), reading, parsing)
     moment = pyarrow.timestamp("us", tz="UTC")
     return table.select(schema.names).set_column(0, "time", table["time"].cast(moment))
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, for this account alone: `mkdir` opens those above it to all."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _to_disk(path: Path) -> None:

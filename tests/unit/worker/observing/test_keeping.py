@@ -61,6 +61,8 @@ def test_predictions_become_parquet_files_of_their_day(tmp_path: Path) -> None:
     assert first["time"].tzinfo is not None
     assert days_folder(folder, PREDICTIONS, first["time"].strftime("%Y-%m-%d")).is_dir()
     assert not list((folder / SPOOL).iterdir())
+    for place in (folder.parent, *(path for path in folder.rglob("*"))):
+        assert not place.stat().st_mode & 0o077, f"{place} is open to others"
     assert counted == {"prediction_kept": 100}
     assert folder.is_relative_to(tmp_path / "production")
 
