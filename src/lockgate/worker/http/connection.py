@@ -12,7 +12,7 @@ from typing import Any
 
 from lockgate.worker.http.answers import CONTINUE, rendered
 from lockgate.worker.http.chunks import BadChunk, Chunks, TooLong
-from lockgate.worker.http.heads import CHUNKED, END, BadHead, Head, parse
+from lockgate.worker.http.heads import CHUNKED, END, BadHead, Head
 from lockgate.worker.http.limits import LINGER_SECONDS
 from lockgate.worker.http.messages import CLOSE, Answer, Request, failure
 from lockgate.worker.http.shared import Exchange, Shared, too_long, too_many
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
             self._wait_for_the_head(held, at)
         else:
             try:
-                self._last = parse(held[at : end + len(END)])
+                self._last = self._shared.head(held[at : end + len(END)])
             except BadHead as error:
                 self._refuse(failure(error.status, "BAD_REQUEST", str(error), CLOSE))
             else:

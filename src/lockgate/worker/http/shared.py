@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from lockgate.worker.http.access import AccessLog
 from lockgate.worker.http.answers import date_line
+from lockgate.worker.http.heads import Head, parse
 from lockgate.worker.http.limits import Limits
 from lockgate.worker.http.messages import CLOSE, Answer, App, Request, failure
 
@@ -19,6 +20,8 @@ Give = Callable[[Path, socket.socket, bytes, str, int], bool]
 
 Refused = Callable[[Request, Answer], None]
 """Hears of what the edge turned away itself."""
+
+_MOST_HEADS, _LONGEST_HEAD = 256, 2048  # heads that are kept, bytes of one
 
 
 @dataclass(slots=True)
@@ -39,6 +42,22 @@ class Shared:
     prefix: bytes = field(default_factory=lambda: os.urandom(6).hex().encode())
     count: int = 0
     reading_bytes: int = 0  # of all bodies that are on their way
+    heads: dict[bytes, Head] = field(default_factory=dict)  # that were read before, by their bytes
+
+    def head(self, raw: bytes) -> Head:
+        """What a head says; nobody may change it. Raises BadHead.
+
+        Clients send a few heads again and again: they differ in the length of the body. Reading one costs more than
+        all the rest of the edge's work for a request.
+        """
+        known = self.heads.get(raw)
+        if known is None:
+            known = parse(raw)
+            if len(raw) <= _LONGEST_HEAD:
+                if len(self.heads) >= _MOST_HEADS:
+                    self.heads.clear()  # somebody's differ each time: what is asked often is soon here again
+                self.heads[raw] = known
+        return known
 
     def fresh_id(self) -> bytes:
         """A name that no other request has."""
