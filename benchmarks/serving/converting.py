@@ -25,7 +25,7 @@ def converted(model: Path, file: Path) -> tuple[str, str]:
     )  # fmt: skip
     if done.returncode:
         raise NotConverted(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the converter failed")
-    return str(file), hashlib.sha256(file.read_bytes()).hexdigest()
+    return str(file), f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
 def main() -> None:
