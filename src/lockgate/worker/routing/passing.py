@@ -26,7 +26,7 @@ _OWN = b"x-lockgate-"
 _OF_ONE_HOP = frozenset(
     {
         *(b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"expect", b"proxy-connection"),
-        *(b"upgrade", b"te", b"trailer", HOPS, _REQUEST_ID),
+        *(b"upgrade", b"te", b"trailer", b"date", HOPS, _REQUEST_ID),
     }
 )
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect when the listener is on all of them
