@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from lockgate.domain.serving import GroupState
+from lockgate.wire.workers import CommonToAll
 from tests.integration.serving.load import Asked, Load
 from tests.integration.serving.machine import Client, Machine, until
 from tests.integration.serving.models import COLUMNS, Models, release
@@ -153,3 +154,25 @@ def test_parked_versions_leave_when_their_memory_is_too_much(machine: Machine, m
     machine.serve(release(2, models.second))
     until(lambda: "r1" not in machine.ledger.observed("e1"), "the end of the old version")
     assert machine.client().predict().version == "2"
+
+
+def test_where_connections_cannot_change_hands_the_new_version_answers_them_and_they_end(
+    machine: Machine, models: Models
+) -> None:
+    machine.common = CommonToAll(edge="uvicorn")
+    machine.want()
+    machine.begin()
+    machine.serve(release(1, models.first))
+    idle = machine.client()
+    assert idle.predict().version == "1"
+    with Load(machine.port(), 2) as kept, Load(machine.port(), 1, pipelined=3) as pipelined:
+        machine.ledger.warm("e1", release(2, models.second))
+        machine.seen("r2", GroupState.READY)
+        machine.serve(release(2, models.second))
+        heard = idle.predict()
+        assert (heard.version, heard.headers["connection"]) == ("2", "close")
+        enough = len(kept.so_far()) + 20
+        until(lambda: len(kept.so_far()) > enough, "more answers")
+    assert [asked for asked in kept.so_far() if not asked.right] == []
+    # what was sent behind the last answer of a connection is for the client to send again; none is answered wrongly
+    assert [asked for asked in pipelined.so_far() if not asked.right and not asked.error] == []
