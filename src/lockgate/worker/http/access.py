@@ -57,5 +57,9 @@ class AccessLog:
         if self._dropped:
             lines.append(json.dumps({"dropped": self._dropped}).encode() + b"\n")
             self._dropped = 0
-        if lines:
+        if not lines:
+            return
+        try:
             self._write(b"".join(lines))
+        except OSError:  # the disk is full: answers go on
+            self._dropped += len(lines)

@@ -148,7 +148,7 @@ class AsgiApp:
         if answer.content_type:
             headers.append((b"content-type", answer.content_type))
         headers += [_pair(line) for line in answer.identity.split(b"\r\n") if line]
-        headers += [_pair(shared.date.rstrip()), (b"x-request-id", request.id)]
+        headers += [_pair(date_line().rstrip()), (b"x-request-id", request.id)]
         if answer.status not in (204, 304):
             headers.append((b"content-length", str(len(answer.body)).encode()))
         if shared.leaving or CLOSE in answer.headers or scope["http_version"] == "1.0":

@@ -8,7 +8,7 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _LONGEST_LINE = 1024
 _LONGEST_TRAILERS = 8 * 1024
-_MOST_FRAMING = 64 * 1024  # bytes around the chunks that are let be, whatever the body's length
+_MOST_FRAMING = 16 * 1024  # bytes around the chunks that are let be, whatever the body's length
 
 
 class BadChunk(Exception):
@@ -29,6 +29,7 @@ class Chunks:
         self._waiting = b""  # what came and is not read yet, from `_at` on
         self._at = 0
         self._missing = 0  # of the chunk that is being read
+        self._framing = 0
         self._trailers = 0
         self._complete = False
         self._next = self._size
@@ -39,9 +40,6 @@ class Chunks:
         Raises BadChunk and TooLong. Extensions and trailers are read over.
         """
         self.raw += data
-        # framing that outgrows what it frames is an attack on our time, not a body
-        if len(self.raw) > 2 * len(self.body) + len(data) + self._missing + _MOST_FRAMING:
-            raise BadChunk("The chunks of the body are too small for what is sent around them.")
         self._waiting, self._at = self._waiting[self._at :] + data, 0
         while self._next():
             if self._complete:
@@ -101,4 +99,8 @@ class Chunks:
             return None
         line = self._waiting[self._at : end]
         self._at = end + 2
+        self._framing += len(line) + 4
+        # framing that outgrows what it frames is an attack on our time, not a body
+        if self._framing > len(self.body) + _MOST_FRAMING:
+            raise BadChunk("The chunks of the body are too small for what is sent around them.")
         return line

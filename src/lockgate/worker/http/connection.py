@@ -21,6 +21,7 @@ _log = logging.getLogger("lockgate.worker")
 _NEVER = float("inf")
 _AT_ONCE = 64  # requests of one connection that are answered before others have their turn
 _FLUSH_SECONDS = 0.005
+_LONGEST_KEPT = 4096  # bytes of a head that are kept in case that the next one is the same
 _LEAST_READ = 64 * 1024  # bytes of an answer that a client takes within the limit for writing
 _INTERNAL = failure(500, "INTERNAL_ERROR", "The request could not be answered.", CLOSE)
 
@@ -201,11 +202,12 @@ class Connection(asyncio.Protocol):
             self._wait_for_the_head(held, at)
         else:
             try:
-                self._last = self._shared.head(held[at : end + len(END)])
+                head = self._shared.head(held[at : end + len(END)])
             except BadHead as error:
                 self._refuse(failure(error.status, "BAD_REQUEST", str(error), CLOSE))
             else:
-                return self._last
+                self._last = head if len(head.raw) <= _LONGEST_KEPT else None
+                return head
         return None
 
     def _wait_for_the_head(self, held: bytes, at: int) -> None:
@@ -217,6 +219,7 @@ class Connection(asyncio.Protocol):
             self._refuse(failure(400, "BAD_REQUEST", "This is not HTTP.", CLOSE))
         else:
             self._deadline = self._began + self._shared.limits.read_seconds
+            self._read_on()
             if self._half_closed:
                 self._end(linger=False)
 
@@ -229,6 +232,7 @@ class Connection(asyncio.Protocol):
             self._refuse(too_long(self._shared.limits))
             return
         self._deadline = self._began + limits.read_seconds
+        self._read_on()
         if head.expects and not rest:
             self._transport.write(CONTINUE)
         if head.length == CHUNKED:
@@ -293,11 +297,11 @@ class Connection(asyncio.Protocol):
         if self._shared.choose is not None and not self.leaving:
             self._offer_soon()
             return
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        if len(self._held) - self._at <= self._shared.limits.held_bytes:
+            self._read_on()
         if self._body is not None or self._chunks is not None:
             rest, self._held, self._at = self._held[self._at :], b"", 0
+            self._read_on()
             self.data_received(rest)
         elif self._at < len(self._held):
             self._began = monotonic()
@@ -312,12 +316,19 @@ class Connection(asyncio.Protocol):
             self._offer_soon()
         elif self._half_closed:
             self._end(linger=False)
+        else:
+            self._read_on()
 
     def _hold(self, data: bytes) -> None:
         self._held, self._at = self._held[self._at :] + data, 0
         if len(self._held) > self._shared.limits.held_bytes and not self._paused:
             self._paused = True
             self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _discard(self, size: int) -> None:
         self._missing += size
@@ -401,9 +412,7 @@ class Connection(asyncio.Protocol):
         self._missing = 0
         if linger and not self._half_closed:
             self._deadline = monotonic() + LINGER_SECONDS
-            if self._paused:
-                self._paused = False
-                self._transport.resume_reading()
+            self._read_on()
             if self._transport.can_write_eof():
                 self._transport.write_eof()
         else:
@@ -430,7 +439,7 @@ class Connection(asyncio.Protocol):
             return False
         if self._exchange is not None or self._body is not None or self._chunks is not None or self._held:
             return True
-        return bool(self._transport.get_write_buffer_size())
+        return self._turn or bool(self._transport.get_write_buffer_size())
 
     def close_if_idle(self) -> None:
         """Close, unless a request is under way or has just arrived."""
@@ -519,7 +528,7 @@ class Connection(asyncio.Protocol):
         try:
             with socket.socket(fileno=os.dup(told.fileno())) as same:
                 given = give(folder, same, raw, self.home, switches)
-        except OSError:
+        except Exception:  # noqa: BLE001 - whatever it was, the client is still ours
             _log.exception("a connection could not be given away")
             given = False
         if not given:
