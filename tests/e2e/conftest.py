@@ -194,7 +194,14 @@ class Node:
 
     def workers(self) -> list[int]:
         """The workers of this home that run."""
-        return [pid for pid, command in self.pids().items() if "lockgate.worker" in command]
+        # by where they work: forked ones have the command line of the process that forked them
+        place = self.home / "run" / "workers"
+        found = []
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(place):
+                    found.append(pid)
+        return found
 
     def end(self) -> None:
         """Stop everything, whatever the test has done to it; fails when something is left behind."""

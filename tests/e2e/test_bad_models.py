@@ -193,8 +193,8 @@ def edited(home: Node, model: str, edit: Callable[[dict[str, Any]], None]) -> Lo
     return register_again(home.url, logged, model)
 
 
-def wants_lightgbm(told: dict[str, Any]) -> None:
-    told["flavors"]["lightgbm"] = {"lgb_version": "4.5.0", "data": "model.lgb", "model_class": "lightgbm.LGBMModel"}
+def wants_prophet(told: dict[str, Any]) -> None:
+    told["flavors"]["prophet"] = {"prophet_version": "1.1.6", "data": "model.pr", "code": None}
 
 
 def of_an_older_sklearn(told: dict[str, Any]) -> None:
@@ -209,12 +209,12 @@ def refused_for_its_libraries(home: Node, bad: Logged) -> tuple[Gate, Validation
 
 
 def test_a_library_that_is_not_installed_is_named_with_the_command_that_brings_it(strict: Node) -> None:
-    bad = edited(strict, "edited-boosted", wants_lightgbm)
+    bad = edited(strict, "edited-boosted", wants_prophet)
     found, validation = refused_for_its_libraries(strict, bad)
-    assert found.because == "not installed here: lightgbm==4.5.0"
-    assert found.next == "pip install 'lightgbm==4.5.0'"
-    assert "pip install 'lightgbm==4.5.0'" in validation.because
-    with pytest.raises(MlflowException, match=r"pip install 'lightgbm==4\.5\.0'"):
+    assert found.because == "not installed here: prophet==1.1.6"
+    assert found.next == "pip install 'prophet==1.1.6'"
+    assert "pip install 'prophet==1.1.6'" in validation.because
+    with pytest.raises(MlflowException, match=r"pip install 'prophet==1\.1\.6'"):
         MlflowClient(strict.url, strict.url).transition_model_version_stage(bad.model, "1", "Staging")
 
 

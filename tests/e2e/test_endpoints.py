@@ -82,9 +82,11 @@ def test_each_endpoint_answers_for_its_own_model_by_name_and_says_whose_it_is(
     port = endpoint(home, LILIES).port or 0
     assert list(ask(port, body()).predictions) == lilies.predictions
     assert list(ask(port, body(), path="/models/wild%20lilies/invocations").predictions) == lilies.predictions
-    other = ask(port, body(), path="/models/roses/invocations")
-    assert other.status == 404
-    assert "POST /models/wild%20lilies/invocations" in other.error
+    # another model of the environment answers at any of its ports; one that nobody serves there does not
+    assert list(ask(port, body(), path="/models/roses/invocations").predictions) == roses.predictions
+    nobody = ask(port, body(), path="/models/tulips/invocations")
+    assert nobody.status == 404
+    assert "'tulips' is not served" in nobody.error
 
 
 def test_a_version_that_is_archived_goes_on_answering_until_its_endpoint_is_retired(
