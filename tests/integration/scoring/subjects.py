@@ -114,7 +114,7 @@ def _tensor(folder: Path) -> tuple[str, str, bool]:
     from sklearn.linear_model import Ridge
 
     rows, _ = _rows("abc")
-    array = rows.to_numpy()
+    array = rows.to_numpy().astype("float32")
     _save(Ridge().fit(array, array.sum(axis=1)), folder, signature=infer_signature(array, array[:, 0]))
     return "abc", "fff", True
 
@@ -130,6 +130,15 @@ def _single(folder: Path) -> tuple[str, str, bool]:
     signature = infer_signature(rows, labels)
     _save(LogisticRegression().fit(rows, labels), folder, signature=signature, pyfunc_predict_fn="predict_proba")
     return "a", "s", True
+
+
+def _sums(folder: Path) -> tuple[str, str, bool]:
+    """No names and no signature, and sums that come out otherwise when whole numbers stay whole."""
+    from sklearn.linear_model import LinearRegression
+
+    rows, _ = _rows("abcdefgh")
+    _save(LinearRegression().fit(rows.to_numpy(), rows.sum(axis=1)), folder)
+    return "abcdefgh", "ffffffff", True
 
 
 def _optional(folder: Path) -> tuple[str, str, bool]:
@@ -180,6 +189,7 @@ MAKERS: dict[str, Callable[[Path], tuple[str, str, bool]]] = {
     "mixed": _mixed,
     "tensor": _tensor,
     "single": _single,
+    "sums": _sums,
     "optional": _optional,
     "boosted": _boosted,
     "custom": _custom,

@@ -43,7 +43,8 @@ FRAMES = frozenset({Form.SPLIT, Form.BARE_SPLIT, Form.RECORDS})
 class Bodies:
     """Reads the bodies that requests for one model have.
 
-    Where not `integers`, a body of a model without a signature that has a whole number in it is not read.
+    Where not `integers`, a body of a model without a signature that has nothing but whole numbers is not read: the
+    model would not get floats.
     """
 
     def __init__(self, columns: Columns, *, params_are_ignored: bool, integers: bool = True) -> None:
@@ -59,7 +60,7 @@ class Bodies:
             found = self._found(self._decode(body))
         except (ValueError, TypeError, RecursionError):  # what msgspec raises are ValueErrors
             return None
-        if found is None or self._integers or not any(type(value) is int for row in found[1] for value in row):
+        if found is None or self._integers or not all(type(value) is int for row in found[1] for value in row):
             return found
         return None
 

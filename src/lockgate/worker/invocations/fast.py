@@ -22,7 +22,7 @@ from lockgate.worker.invocations.signature import Columns, columns_of
 from lockgate.worker.invocations.trial import Trial
 
 _log = logging.getLogger("lockgate.worker")
-_TRIED_AT_LOAD_SECONDS = 0.3
+_TRIED_AT_LOAD_SECONDS = 0.15
 _SIZES = (1, 8, 64, 512)
 _LONGEST_READING = 4 * LONGEST_TURN
 
@@ -37,12 +37,13 @@ class Fast:
     costs: Costs
     trial: Trial
     found: dict[Form, bool]
+    single: frozenset[Form]  # those of which only bodies with one row may be read
 
     @classmethod
     def prepare(cls, scorer: Scorer, engine: Engine, folder: Path) -> Fast | None:
         """Try the usual forms and read how long predictions take. None: no body can be read for this engine.
 
-        What was not tried in 0.3 s is tried when a request first comes in that form.
+        What was not tried in 0.15 s is tried when a request first comes in that form.
         """
         metadata = scorer.model.metadata
         columns = columns_of(metadata, engine)
@@ -52,7 +53,8 @@ class Fast:
         bodies = Bodies(columns, params_are_ignored=ignored, integers=engine.accepts.integers)
         samples = _samples(scorer, bodies, folder, engine.features)
         trial = Trial(scorer, engine, columns, bodies, samples)
-        made = cls(engine, columns, bodies, _read(engine, samples), trial, {})
+        single = frozenset(form for form in Form if trial.only_single(form))
+        made = cls(engine, columns, bodies, _read(engine, samples), trial, {}, single)
         began = time.perf_counter()
         for form in trial.forms():
             made.found[form] = trial.holds(form)
@@ -63,7 +65,10 @@ class Fast:
 
     def read(self, body: bytes, content_type: bytes) -> tuple[Form, Rows] | None:
         """The form and the rows of a body, None when it is for MLflow's own code."""
-        return self.bodies.read(body) if is_plain_json(content_type) else None
+        read = self.bodies.read(body) if is_plain_json(content_type) else None
+        if read is not None and read[0] in self.single and len(read[1]) > 1:
+            return None
+        return read
 
     def answer(self, body: bytes, content_type: bytes) -> Answer | None:
         """The whole answer to a long body, in the thread that asks; None when it is for MLflow's own code."""

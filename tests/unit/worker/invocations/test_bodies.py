@@ -108,10 +108,10 @@ def test_a_model_that_knows_no_names_takes_any_that_are_texts() -> None:
     assert read(BARE, {"dataframe_records": [{"x": 1, "y": 2}, {"y": 3, "x": 4}]}) is None
 
 
-def test_whole_numbers_are_left_to_mlflow_where_the_engine_does_not_vouch_for_them() -> None:
+def test_nothing_but_whole_numbers_is_left_to_mlflow_where_the_engine_does_not_vouch_for_them() -> None:
     careful = bodies(unnamed(2), integers=False)
-    assert read(careful, {"inputs": [[1, 2.5]]}) is None
-    assert read(careful, {"inputs": [[1.0, 2.5]]}) == (Form.INPUT_ROWS, [[1.0, 2.5]])
+    assert read(careful, {"inputs": [[1, 2], [3, 4]]}) is None
+    assert read(careful, {"inputs": [[1, 2], [3, 4.0]]}) == (Form.INPUT_ROWS, [[1, 2], [3, 4.0]])
     assert read(BARE, {"inputs": [[1, 2]]}) == (Form.INPUT_ROWS, [[1, 2]])
 
 
