@@ -133,4 +133,4 @@ def test_the_metadata_is_the_signature(signed: Served, tensor: Served) -> None:
     assert (told["name"], told["versions"], told["platform"]) == ("signed", ["1"], "mlflow_sklearn")
     assert told["inputs"] == [{"name": name, "datatype": "FP64", "shape": [-1]} for name in "abc"]
     assert told["outputs"] == [{"name": "predict", "datatype": "INT64", "shape": [-1]}]
-    assert json.loads(tensor.describe().body)["inputs"] == [{"name": "input", "datatype": "FP64", "shape": [-1, 3]}]
+    assert json.loads(tensor.describe().body)["inputs"] == [{"name": "input", "datatype": "FP32", "shape": [-1, 3]}]
