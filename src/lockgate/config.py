@@ -12,8 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ByteSize, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 
 from lockgate.domain.anchors import parse_place
 from lockgate.domain.errors import BadInput
@@ -57,10 +56,10 @@ class Edge(StrEnum):
     UVICORN = "uvicorn"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a process is told. Paths are absolute, `transition_wait` is in seconds, no `policy` is the built-in one."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, validate_default=True)
 
     home: Path = Path(".lockgate")
     host: str = "127.0.0.1"
@@ -76,15 +75,15 @@ class Settings(BaseSettings):
     staging_port: Port = 5001
     production_port: Port = 5002
     workspaces: bool = Field(default_factory=lambda: os.environ.get(MLFLOWS_WORKSPACES, "").lower() in ("true", "1"))
-    mlflow_routers: Annotated[frozenset[Router], NoDecode] = frozenset()
+    mlflow_routers: frozenset[Router] = frozenset()
     # whether the first start makes an administrator, so that everybody has to log in
     users: bool = False
     # networks whose members may say for whom they ask; names a request may call this server by; pages that may ask it
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     # places outside that signed checkpoints are written to, and how long it takes at least from one to the next
-    anchors: Annotated[tuple[str, ...], NoDecode] = ()
+    anchors: tuple[str, ...] = ()
     anchor_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 10.0
     webhook_timeout: Annotated[float, Field(gt=0, le=300)] = Field(
         default_factory=lambda: _seconds(os.environ.get("MLFLOW_WEBHOOK_REQUEST_TIMEOUT"), default=30)
@@ -299,10 +298,21 @@ def load(told: Mapping[str, Any] | None = None) -> Settings:
     Raises BadInput naming each wrong setting, what was seen and what was expected.
     """
     try:
-        return Settings(**{name: value for name, value in (told or {}).items() if value is not None})
+        said = {name: value for name, value in (told or {}).items() if value is not None}
+        return Settings.model_validate(_environment() | said)
     except ValidationError as wrong:
         hint = "docs/reference/settings.md says what each setting may be. An option beats the environment."
         raise BadInput(_explained(wrong), hint=hint) from None
+
+
+def _environment() -> dict[str, str]:
+    """What the environment says, in any case of its names; an empty variable says nothing.
+
+    Not by pydantic-settings: it holds 8 MB in every process of a node for this.
+    """
+    written = {name.lower(): value for name, value in os.environ.items() if value}
+    named = {name: f"{PREFIX}{name}".lower() for name in Settings.model_fields}
+    return {name: written[variable] for name, variable in named.items() if variable in written}
 
 
 def _explained(wrong: ValidationError) -> str:
