@@ -83,8 +83,8 @@ def gates(shown: Iterable[Any], *, err: bool = False) -> None:
 def endpoints(found: Iterable[Any]) -> None:
     """Endpoints, and below the table why one is not as it should be."""
     listed = list(found)
-    rows = [(e.model, e.environment, _serves(e), e.state, e.url, e.generation) for e in listed]
-    table(("model", "environment", "version", "state", "url", "generation"), rows)
+    rows = [(e.model, e.environment, _serves(e), _engine(e), e.state, e.url, e.generation) for e in listed]
+    table(("model", "environment", "version", "engine", "state", "url", "generation"), rows)
     for endpoint in listed:
         if endpoint.because:
             line(f"{endpoint.model} in {endpoint.environment} is {endpoint.state}: {endpoint.because}")
@@ -130,6 +130,11 @@ def numbered(version: object, semantic: str | None) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 version`, `2 versions`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _engine(endpoint: Any) -> str:
+    """What computes, without the digest of a converted model."""
+    return str(endpoint.release.engine).partition(" ")[0] if endpoint.release is not None else ""
 
 
 def _serves(endpoint: Any) -> str | None:

@@ -82,6 +82,9 @@ def _lightgbm(raw: Any, features: int) -> bytes:
     if type(raw).__name__ != "Booster":
         estimator = copy.copy(raw)
         estimator._Booster = rounded
+        if getattr(raw, "_classes", None) is not None and raw._classes.dtype.kind == "b":
+            # the converter knows whole numbers and texts; who asks makes booleans of them again
+            estimator._classes = raw._classes.astype(int)
         rounded = estimator
     made = convert_lightgbm(rounded, initial_types=[(ENTRY, FloatTensorType([None, features]))], zipmap=False)
     told: bytes = made.SerializeToString()

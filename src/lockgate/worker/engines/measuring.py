@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Any], Any]
 MANY = 100
-_SECONDS = 0.6  # that one kind of call is timed for
+_SECONDS = 0.4  # that one kind of call is timed for
 _LEAST = 5
 _AT_ONCE = 2000  # rows of one comparison
 
