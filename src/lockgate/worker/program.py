@@ -18,7 +18,7 @@ from lockgate.worker.control import Control
 from lockgate.worker.edges import Edges
 from lockgate.worker.http.tls import BadCertificate
 from lockgate.worker.invocations.reasons import NotLoaded
-from lockgate.worker.invocations.served import Served
+from lockgate.worker.invocations.served import EXIT_STUCK, Served
 from lockgate.worker.observing.watch import Watch
 from lockgate.worker.routing.app import Router, identity_of
 from lockgate.worker.routing.loading import LoadedBeside
@@ -26,7 +26,6 @@ from lockgate.worker.routing.traffic import Traffic
 
 _log = logging.getLogger("lockgate.worker")
 _LOOK_EVERY = 0.02
-EXIT_STUCK = 4
 EXIT_FAILED = 3
 
 

@@ -19,6 +19,7 @@ from lockgate.worker.http.messages import Answer, Reply, Request
 from lockgate.worker.invocations.answers import Predictions
 from lockgate.worker.invocations.bodies import Rows, matrix_of
 from lockgate.worker.invocations.costs import Costs
+from lockgate.worker.invocations.stalls import Stalls
 from lockgate.worker.invocations.threads import Threads
 from lockgate.worker.observing.observer import Observer
 
@@ -51,6 +52,7 @@ class Batches:
     """Answers requests with one engine. For the loop's thread.
 
     `settle` finishes a matrix, `exact` answers a request that the engine raised for, `late` one whose time is over.
+    `stalls` hears when the loop's thread predicts.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Batches:
         identity: bytes,
         exact: Callable[[Request, Reply], None],
         late: Callable[[Request, Reply], None],
+        stalls: Stalls,
     ) -> None:
         self._engine = engine
         self._costs = costs
@@ -75,6 +78,7 @@ class Batches:
         self._identity = identity
         self._exact = exact
         self._late = late
+        self._stalls = stalls
         self._fresh: list[Asked] = []
         self._fresh_rows = 0
         self._slow: deque[Asked] = deque()
@@ -150,12 +154,14 @@ class Batches:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _here(self, batch: list[Asked], count: int) -> None:
-        began = time.perf_counter()
+        self._stalls.since = began = time.perf_counter()
         try:
             told = self._predicted(batch)
         except Exception:  # noqa: BLE001 - whatever a model raises, MLflow's own code finds the words for it
             self._apart(batch)
             return
+        finally:
+            self._stalls.since = 0.0
         seconds = time.perf_counter() - began
         self._costs.learn(count, seconds)
         self._give(batch, told, count, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from lockgate.worker.invocations.exact import Scorer
 from lockgate.worker.invocations.fast import Fast
 from lockgate.worker.invocations.inference import Inference, Takes, Unfit, description, inferred, problem, translated
 from lockgate.worker.invocations.reasons import NotLoaded, why_it_did_not_load
+from lockgate.worker.invocations.stalls import Stalls
 from lockgate.worker.invocations.threads import Threads
 from lockgate.worker.observing.observer import Observer
 
 _log = logging.getLogger("lockgate.worker")
+EXIT_STUCK = 4  # of a process whose predictions never come back: its owner starts another
 _LONGEST_READ_HERE = 128 * 1024  # bytes of a body that the loop's thread reads: about half a millisecond
 
 
@@ -55,6 +58,7 @@ class Served:
         self._scorer = loaded.scorer
         self._threads = threads
         self._limits = Limits(config.batch_rows, config.queue_limit, config.timeout_seconds, config.batch_wait_seconds)
+        self._stalls = Stalls(config.timeout_seconds, _give_up)
         self._fast = fast
         self._batches = None if fast is None else self._batching(fast)
         metadata = loaded.scorer.model.metadata
@@ -151,6 +155,7 @@ class Served:
         self._threads.start(lambda: fast.trial.holds(form), self._limits.seconds, done)
 
     def _batching(self, fast: Fast) -> Batches:
+        self._stalls.watch()
         return Batches(
             fast.engine,
             fast.costs,
@@ -161,6 +166,7 @@ class Served:
             identity=self.identity,
             exact=self._exactly,
             late=self._late,
+            stalls=self._stalls,
         )
 
     def infer(self, request: Request, reply: Reply) -> None:
@@ -201,10 +207,16 @@ class Served:
     def close(self) -> None:
         """Let go of the model's threads. What is under way still gets its answer."""
         self._threads.close()
+        self._stalls.close()
 
     def _named(self, answer: Answer) -> Answer:
         answer.identity = self.identity
         return answer
+
+
+def _give_up() -> None:
+    _log.error("a prediction on the loop's own thread does not end, giving up")
+    os._exit(EXIT_STUCK)
 
 
 def identity(config: WorkerConfig) -> bytes:

@@ -61,8 +61,8 @@ class Threads:
         future.add_done_callback(ended)
 
     def close(self) -> None:
-        """Start no more work; what runs goes on to its end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Take no more work; what was taken is done."""
+        self._pool.shutdown(wait=False)
 
     def _abandon(self, pool: ThreadPoolExecutor) -> None:
         self._lost += 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from lockgate.worker.http.messages import Answer, Reply, Request
 from lockgate.worker.invocations.batches import Asked, Batches, Limits
 from lockgate.worker.invocations.costs import Costs
+from lockgate.worker.invocations.stalls import Stalls
 from lockgate.worker.invocations.threads import Threads
 from tests.unit.worker.invocations.pieces import Silent, Sums, request
 
@@ -29,6 +32,7 @@ class Scene:
         self.batches = Batches(
             engine, Costs(0.001, readings), self.threads, self.observer, Limits(rows, 256, seconds, wait),
             settle=lambda matrix: matrix, identity=b"", exact=self._exact, late=self._late,
+            stalls=Stalls(60.0, lambda: None),
         )  # fmt: skip
 
     async def ask(self, *every: Sequence[tuple[float, ...]], fortran: Sequence[bool] = ()) -> list[Any]:
@@ -145,3 +149,20 @@ def test_a_flood_is_answered_in_several_turns_of_the_loop() -> None:
     scene = Scene(Sums(), {1: 0.0006, 2: 0.0011})
     assert asyncio.run(scene.ask(*[[(at, 1)] for at in range(12)])) == [[at + 1] for at in range(12)]
     assert scene.engine.asked == [1] * 12
+
+
+def test_what_does_not_end_on_the_loops_thread_is_noticed_from_outside() -> None:
+    ended = threading.Event()
+    stalls = Stalls(0.01, ended.set, look_every=0.002)
+    stalls.watch()
+    stalls.since = time.perf_counter()
+    assert ended.wait(30)
+
+
+def test_what_ends_in_time_is_let_be() -> None:
+    ended = threading.Event()
+    stalls = Stalls(60.0, ended.set, look_every=0.001)
+    stalls.watch()
+    stalls.since = time.perf_counter()
+    assert not ended.wait(0.02)
+    stalls.close()
