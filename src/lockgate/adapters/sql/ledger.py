@@ -42,7 +42,7 @@ class SqlAgentLedger:
             tokens = digests(work.connection)
             kept = {endpoint.id: policy.endpoint_rule(endpoint.model).park for endpoint in found}
             warm = parked(work.connection, self._store.moment(work.connection), kept) if any(kept.values()) else {}
-            shared, others = divided(work.connection), beside(work.connection, policy)
+            shared, others = divided(work.connection), beside(work.connection, policy, found)
             workspace = workspaces(work.connection)
             oldest_first = select(endpoints.c.id).order_by(endpoints.c.created_at, endpoints.c.id)
             age = {id: place for place, id in enumerate(work.connection.execute(oldest_first).scalars())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select
@@ -14,7 +14,7 @@ from lockgate.adapters.sql.rows import release_of
 from lockgate.adapters.sql.split_tables import splits
 from lockgate.adapters.sql.tables import NOT_RETIRED, endpoints, models, releases, versions
 from lockgate.domain.policy import Policy
-from lockgate.domain.serving import Release
+from lockgate.domain.serving import Endpoint, Release
 from lockgate.domain.traffic import SetSplit, Split
 
 _MOST_LOOKED_AT = 1000
@@ -62,17 +62,25 @@ def divided(connection: Connection) -> Mapping[str, Split]:
     return {row.id: Split.of(json.loads(row.split)) for row in connection.execute(rows.where(NOT_RETIRED))}
 
 
-def beside(connection: Connection, policy: Policy) -> Mapping[str, tuple[Release, ...]]:
-    """Of each endpoint the releases of further versions that hold its environment's stage, the newest first.
+def beside(connection: Connection, policy: Policy, serving: Iterable[Endpoint]) -> Mapping[str, tuple[Release, ...]]:
+    """Of each of these endpoints the releases of further versions that hold its stage, the newest first.
 
     Of each version it is the last one with the files that are pinned now. None of a version that is quarantined.
     """
     stages = {place.name: place.stage.value for place in policy.environments}
+    primary = {each.id: each.release.ref.version for each in serving if each.release is not None}
+    digests = {
+        (row.id, row.version): row.digest
+        for row in connection.execute(_IN_STAGE)
+        if row.stage == stages.get(row.environment) and primary.get(row.id, row.version) != row.version
+    }
     found: dict[str, dict[int, Release]] = defaultdict(dict)
-    for row in connection.execute(_BESIDE):
-        if row.stage == stages.get(row.environment):
-            release = release_of(row)
-            found[release.endpoint].setdefault(release.ref.version, release)
+    if digests:  # with one version in each stage, as most have it, that was all
+        ids, numbers = {id for id, _ in digests}, {number for _, number in digests}
+        here = (releases.c.endpoint.in_(ids), releases.c.version.in_(numbers))
+        for row in connection.execute(_RELEASES.where(*here)):
+            if digests.get((row.endpoint, row.version)) == row.digest:
+                found[row.endpoint].setdefault(row.version, release_of(row))
     return {endpoint: tuple(there.values()) for endpoint, there in found.items()}
 
 
@@ -86,21 +94,23 @@ def _split_of(row: Row[Any]) -> SetSplit:
     return SetSplit(row.environment, row.model, Split.of(json.loads(row.split)), row.set_by, row.set_at)
 
 
-_SERVING = releases.alias("serving")
-_BESIDE: Select[Any] = (
-    select(releases, models.c.name.label("model"), versions.c.stage, endpoints.c.environment)
-    .join(models, models.c.id == releases.c.model_id)
-    .join(endpoints, endpoints.c.id == releases.c.endpoint)
-    .join(_SERVING, _SERVING.c.id == endpoints.c.release)
-    .join(versions, (versions.c.model_id == releases.c.model_id) & (versions.c.version == releases.c.version))
+_IN_STAGE: Select[Any] = (
+    select(endpoints.c.id, endpoints.c.environment, versions.c.version, versions.c.stage, versions.c.digest)
+    .select_from(endpoints)
+    # few hold a stage, however many there are
+    .join(versions, (versions.c.model_id == endpoints.c.model_id) & versions.c.stage.in_(("Staging", "Production")))
     .where(
         NOT_RETIRED,
-        releases.c.version != _SERVING.c.version,
-        releases.c.digest == versions.c.digest,
-        versions.c.stage.in_(("Staging", "Production")),
+        endpoints.c.release.is_not(None),
         versions.c.quarantined_at.is_(None),
         versions.c.deleted_at.is_(None),
     )
+    .order_by(versions.c.entered.desc(), versions.c.version.desc())
+    .limit(_MOST_LOOKED_AT)
+)
+_RELEASES: Select[Any] = (
+    select(releases, models.c.name.label("model"))
+    .join(models, models.c.id == releases.c.model_id)
     .order_by(releases.c.created_at.desc(), releases.c.id)
     .limit(_MOST_LOOKED_AT)
 )

@@ -356,6 +356,7 @@ releases = Table(
 )
 HAS_LEFT = releases.c.left_at.is_not(None)
 Index("lockgate_releases_endpoint", releases.c.endpoint, releases.c.created_at)
+Index("lockgate_releases_version", releases.c.endpoint, releases.c.version, releases.c.created_at)
 Index("lockgate_releases_left", releases.c.left_at, sqlite_where=HAS_LEFT, postgresql_where=HAS_LEFT)
 
 groups = Table(

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["model_id"], ["lockgate_models.id"], name="lockgate_splits_model_id_fk"),
         sa.PrimaryKeyConstraint("model_id", "environment", name="lockgate_splits_pk"),
     )
+    op.create_index("lockgate_releases_version", "lockgate_releases", ["endpoint", "version", "created_at"])
 
 
 def downgrade() -> None:
