@@ -18,6 +18,7 @@ from lockgate.domain.policy import Policy
 from lockgate.domain.serving import DesiredEndpoint, Endpoint, EndpointState, ObservedGroup
 
 _LARGEST_PORT = 65_535
+_REMEMBERED_SECONDS = 0.9
 
 
 class SqlAgentLedger:
@@ -58,7 +59,7 @@ class SqlAgentLedger:
             for want in self._with_ports(ordered, policy, tokens)
         ]
         # what is parked leaves with time alone, and a second late is soon enough
-        self._rest.begin(mark)
+        self._rest.begin(mark, _REMEMBERED_SECONDS)
         return self._found
 
     def bound(self, endpoint: str, port: int) -> None:

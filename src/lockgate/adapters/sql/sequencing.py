@@ -26,6 +26,8 @@ from lockgate.usecases.tree_ports import Growth, KeptCheckpoint, Unplaced
 
 # how many rows before the last one with a position a quick look goes back
 WINDOW = 1_000
+# how long what has no position may go unseen where the database's mark does not tell of it
+LOOK_SECONDS = 0.9
 
 # made once: making a statement takes longer than running it
 _ROW = select(tree).where(tree.c.id == TREE)
@@ -65,7 +67,7 @@ class SqlSequencing:
                 written, size = connection.execute(_COUNTS).one()
                 self._thorough = written - size > self._lost
                 if not self._thorough:
-                    self._rest.begin(mark)
+                    self._rest.begin(mark, LOOK_SECONDS)
         return self._thorough
 
     @contextmanager
