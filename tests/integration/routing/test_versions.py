@@ -221,6 +221,7 @@ def test_a_version_that_hangs_loses_its_share_and_takes_nobody_along(tmp_path: P
             assert await _answers(client, 5) == {"7": 5}
             heard = await client.ask("POST", "/models/fraud/versions/8/invocations")
             assert (heard.status, b"never came back" in heard.body) == (503, True)
+            assert heard.who == ("fraud", "7"), "this worker says so"
 
     asyncio.run(scene())
 

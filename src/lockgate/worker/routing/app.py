@@ -235,10 +235,16 @@ class Router:
     def _divided(self, how: How) -> App:
         """What answers requests that name no version: the worker's own one, unless others have a share."""
         primary = self._invocations if how is invoking else self._infer
-        return partial(self._versions.divide, how, primary) if self._versions.divides else primary
+        if not self._versions.divides:
+            return primary
+
+        def divided(request: Request, reply: Reply) -> None:
+            self._versions.divide(how, primary, request, partial(self._of_version, request, reply))
+
+        return divided
 
     def _exactly(self, number: int, how: How, request: Request, reply: Reply) -> None:
-        self._versions.exactly(number, how, request, reply)
+        self._versions.exactly(number, how, request, partial(self._of_version, request, reply))
 
     def _nothing(self, request: Request, reply: Reply) -> None:
         told = request.path.decode("latin-1")[:200]
@@ -317,6 +323,13 @@ class Router:
         seconds = self._clock() - request.began
         reply(answer)  # first: what is counted and logged must not make the client wait
         self._observer.answered(request, answer, seconds, invocation=True)
+
+    def _of_version(self, request: Request, reply: Reply, answer: Answer) -> None:
+        """An answer that names who gave it was counted there; any other says why there is none."""
+        if answer.identity:
+            reply(answer)
+        else:
+            self._say(request, reply, answer)
 
     def _turned(self, request: Request, reply: Reply, hops: int) -> None:
         if self._traffic is Traffic.REFUSE:
