@@ -34,6 +34,8 @@ IMPORTED: tuple[str, ...] = (
     "sklearn.pipeline",
     "skops.io",
     "uvloop",
+    "pyarrow.json",
+    "pyarrow.parquet",
     "lockgate.worker.__main__",
     "lockgate.worker.program",
     "lockgate.worker.engines.forest",

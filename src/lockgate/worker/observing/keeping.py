@@ -135,6 +135,10 @@ class Keeper:
         return True
 
     def _run(self) -> None:
+        # now, while the model is being loaded: importing them holds the interpreter for longer than an answer takes
+        import pyarrow.json
+        import pyarrow.parquet  # noqa: F401 - the spool uses them
+
         self._tidy()
         while not self._stopping.is_set():
             self._wake.wait(self._until_due())
