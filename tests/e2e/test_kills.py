@@ -105,6 +105,12 @@ def pids_behind(node: Node, release: Any) -> tuple[int, ...]:
     return next((group.pids for each in found for group in each.groups if group.release == release.id), ())
 
 
+def serving_and_parked(node: Node, model: str) -> set[int]:
+    """The processes of the release that serves and of the one before it, once the agent has seen both as that."""
+    groups = {group.state: group for group in served(node, model).groups}
+    return {pid for group in groups.values() for pid in group.pids} if groups.keys() == {"serving", "parked"} else set()
+
+
 def kill(pid: int) -> None:
     assert pid
     os.kill(pid, signal.SIGKILL)
@@ -213,14 +219,13 @@ def test_with_everything_but_the_workers_killed_endpoints_answer_and_the_next_up
         everything_agrees(node, "killed", green.version)
 
         # and once more where nothing is under way and `up` alone is killed, which ends all the others but the workers
-        serving = until(lambda: pids_behind(node, served(node, "killed").release), "the serving worker on record")
-        until(lambda: set(node.workers()) == set(serving), "the end of blue")
+        there = until(lambda: serving_and_parked(node, "killed"), "blue parked beside green")
         kill(node.pid("up"))
         node.process.wait(10)
-        until(lambda: set(node.pids()) == set(serving), "the end of everything but the workers", 30)
+        until(lambda: set(node.pids()) == there, "the end of everything but the workers", 30)
         assert ask(port, two_rows()).version == green.version
         node.start()
         everything_agrees(node, "killed", green.version)
-        assert set(node.workers()) == set(serving)
+        assert set(node.workers()) == there == serving_and_parked(node, "killed")
         assert node.stop() == 0
         assert not node.pids()
