@@ -153,16 +153,14 @@ def test_who_asks_for_mlflows_own_way_gets_no_engine(tmp_path: Path, load: Load)
 def test_an_engine_that_differs_in_one_bit_is_not_used(
     tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lockgate.worker.engines import scikit_learn
-
-    found = scikit_learn.linear
+    from lockgate.worker.engines.linear import linear as found
 
     def off_by_one(estimator: Any, method: str) -> Any:
         step = found(estimator, method)
         return step and (lambda rows: np.nextafter(step(rows), np.inf))
 
     folder = models.scikit_learn(tmp_path / "model", "linear", signature=True)
-    monkeypatch.setattr(scikit_learn, "linear", off_by_one)
+    monkeypatch.setattr("lockgate.worker.engines.scikit_learn.linear", off_by_one)
     engine = choose(load(folder), folder, EngineKind.NATIVE, None)
     assert engine is not None
     assert engine.how == MATRIX

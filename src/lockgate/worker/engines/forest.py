@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from lockgate.worker.engines.engine import Undecided
+from lockgate.worker.engines.linear import name_of
 
 Step = Callable[[Any], Any]
 _MOST_VALUES = 2**24  # copied float32 numbers of one walk: rows x trees x columns
 _MOST_NODES = 20_000_000
 _EDGES = 64
+_VOTES = frozenset({"RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier"})
+_MEANS = frozenset({"RandomForestRegressor", "ExtraTreesRegressor", "DecisionTreeRegressor", "ExtraTreeRegressor"})
 _MANY_ROWS = 64  # from here on each row's way to each tree's root costs more than a call for each tree
 
 
@@ -25,25 +28,15 @@ def forest(estimator: Any, method: str) -> Step | None:
 
     Raises Undecided where the rows hold a number that scikit-learn would refuse.
     """
-    from sklearn.ensemble import (
-        ExtraTreesClassifier,
-        ExtraTreesRegressor,
-        RandomForestClassifier,
-        RandomForestRegressor,
-    )
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
-
-    kind = type(estimator)
-    votes = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier, ExtraTreeClassifier)
-    means = (RandomForestRegressor, ExtraTreesRegressor, DecisionTreeRegressor, ExtraTreeRegressor)
-    if kind not in votes + means or estimator.n_outputs_ != 1:
+    kind = name_of(estimator)
+    if kind not in _VOTES | _MEANS or estimator.n_outputs_ != 1:
         return None
     trees = getattr(estimator, "estimators_", None) or [estimator]
     if sum(tree.tree_.node_count for tree in trees) > _MOST_NODES:
         return None
     sums = _Sums(trees, missing=_takes_missing(trees[0]))
     count = len(trees)
-    if kind in means:
+    if kind in _MEANS:
         return (lambda rows: _mean(sums.of(rows), count)) if method == "predict" else None
     classes = estimator.classes_
     if method == "predict":
@@ -98,7 +91,8 @@ class _Sums:
     def of(self, rows: Any) -> Any:
         """A matrix (n, features) to the sums (n, classes), or (n,) for a regression."""
         np = self._numpy
-        single = rows.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found below
+            single = rows.astype(np.float32)
         if not np.isfinite(single.sum()) and not self._allowed(single):
             raise Undecided
         if len(single) >= _MANY_ROWS:

@@ -15,18 +15,16 @@ Step = Callable[[Any], Any]
 
 def scaler(estimator: Any) -> Step | None:
     """A scaler's `transform` of a float64 matrix, or None for what is none of them. It never changes its input."""
-    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
-
-    kind = type(estimator)
-    if estimator == "passthrough" or estimator is None:
+    if estimator is None or (isinstance(estimator, str) and estimator == "passthrough"):
         return lambda rows: rows
-    if kind is StandardScaler:
-        return _standard(estimator)
-    if kind is MinMaxScaler:
-        return None if estimator.clip else _min_max(estimator.scale_, estimator.min_)
-    if kind is MaxAbsScaler and not getattr(estimator, "clip", False):
-        scale = estimator.scale_
-        return lambda rows: rows / scale
+    match name_of(estimator):
+        case "StandardScaler":
+            return _standard(estimator)
+        case "MinMaxScaler" if not estimator.clip:
+            return _min_max(estimator.scale_, estimator.min_)
+        case "MaxAbsScaler" if not getattr(estimator, "clip", False):
+            scale = estimator.scale_
+            return lambda rows: rows / scale
     return None
 
 
@@ -60,27 +58,22 @@ def linear(estimator: Any, method: str) -> Step | None:
 
     Raises Undecided where the rows hold a number that is none or infinite: scikit-learn refuses those.
     """
-    from sklearn.linear_model import (
-        ElasticNet,
-        Lasso,
-        LinearRegression,
-        LogisticRegression,
-        Ridge,
-        RidgeClassifier,
-        SGDClassifier,
-    )
-    from sklearn.svm import LinearSVC
-
-    kind = type(estimator)
-    if kind in (LinearRegression, Ridge, Lasso, ElasticNet) and method == "predict":
-        return _scores(estimator, flat=False)
-    if kind in (LogisticRegression, RidgeClassifier, SGDClassifier, LinearSVC) and method == "predict":
-        if getattr(estimator.classes_, "ndim", 1) != 1:
-            return None
-        return _labels(_scores(estimator, flat=True), estimator.classes_)
-    if kind is LogisticRegression and method == "predict_proba":
-        return _probabilities(_scores(estimator, flat=True), estimator.classes_)
+    match name_of(estimator), method:
+        case (("LinearRegression" | "Ridge" | "Lasso" | "ElasticNet"), "predict"):
+            return _scores(estimator, flat=False)
+        case (("LogisticRegression" | "RidgeClassifier" | "SGDClassifier" | "LinearSVC"), "predict"):
+            if getattr(estimator.classes_, "ndim", 1) != 1:
+                return None
+            return _labels(_scores(estimator, flat=True), estimator.classes_)
+        case "LogisticRegression", "predict_proba":
+            return _probabilities(_scores(estimator, flat=True), estimator.classes_)
     return None
+
+
+def name_of(estimator: Any) -> str:
+    """The name of a class of scikit-learn's own, else "": told without importing what the model does not need."""
+    kind = type(estimator)
+    return kind.__name__ if kind.__module__.startswith("sklearn.") else ""
 
 
 def _scores(estimator: Any, *, flat: bool) -> Step:

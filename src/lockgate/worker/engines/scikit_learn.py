@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lockgate.worker.engines.forest import forest, thresholds
-from lockgate.worker.engines.linear import linear, scaler
+from lockgate.worker.engines.linear import linear, name_of, scaler
 from lockgate.worker.engines.proof import Candidate
 
 Step = Callable[[Any], Any]
@@ -29,9 +29,7 @@ def candidates(estimator: Any, method: str, names: tuple[str, ...] | None) -> It
 
 def composed(estimator: Any, method: str) -> Candidate | None:
     """The operations of a known estimator, or of a pipeline of known steps, one after the other."""
-    from sklearn.pipeline import Pipeline
-
-    if type(estimator) is not Pipeline:
+    if name_of(estimator) != "Pipeline":
         return _alone(estimator, method)
     if estimator.memory is not None:
         return None
@@ -98,11 +96,9 @@ def nameless(estimator: Any) -> Any | None:
 
     What it has learnt is shared with the original. None where it cannot be copied so.
     """
-    from sklearn.pipeline import Pipeline
-
     try:
         bare = copy.copy(estimator)
-        if type(estimator) is Pipeline:
+        if name_of(estimator) == "Pipeline":
             bare.steps = [(name, _bare_step(step)) for name, step in estimator.steps]
             return bare
         return _forget(bare)

@@ -98,7 +98,8 @@ class _Trees:
         np = self._numpy
         if rows.shape[1] != self._columns:
             raise ValueError(f"expected rows with {self._columns} columns")
-        single = np.ascontiguousarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found below
+            single = np.ascontiguousarray(rows, dtype=np.float32)
         # XGBoost takes what is missing and refuses what is infinite, in some of its ways
         if not np.isfinite(single.sum()) and np.isinf(single).any():
             raise Undecided
