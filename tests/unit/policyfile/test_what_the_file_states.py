@@ -8,7 +8,15 @@ import pytest
 
 from lockgate.adapters.policyfile import digest_of, parse_policy
 from lockgate.domain.grades import Grade
-from lockgate.domain.policy import ApprovalRule, EndpointRule, Environment, StageRules, Threshold, ValidationRule
+from lockgate.domain.policy import (
+    ApprovalRule,
+    EndpointRule,
+    EngineKind,
+    Environment,
+    StageRules,
+    Threshold,
+    ValidationRule,
+)
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Level
 
@@ -257,6 +265,21 @@ class TestServing:
         assert not policy.endpoint_rule("iris").serve
         assert policy.endpoint_rule("toy").serve
         assert not policy.endpoint_rule("unnamed").serve
+
+    def test_how_an_endpoint_serves_is_read(self) -> None:
+        text = BARE + (
+            "endpoints: {'*': {engine: onnx, park: 10m, park_memory: 512MiB, batch_wait: 2ms, log_predictions: 0.1, "
+            "runtime: /opt/models/bin/python}}"
+        )
+
+        assert parse_policy(text).endpoint_rule("iris") == EndpointRule(
+            engine=EngineKind.ONNX,
+            park=timedelta(minutes=10),
+            park_memory=512 * 2**20,
+            batch_wait=timedelta(milliseconds=2),
+            log_predictions=0.1,
+            runtime="/opt/models/bin/python",
+        )
 
     def test_limits_of_serving_are_read(self) -> None:
         policy = parse_policy(BARE + "max_endpoints: 3\nwarm_limit: 45s")
