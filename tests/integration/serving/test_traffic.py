@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lockgate.domain.serving import GroupState
+from lockgate.domain.serving import GroupState, Release
 from lockgate.domain.traffic import Share, Split
 from tests.integration.serving.machine import SPLIT, Client, Heard, Machine, until
 from tests.integration.serving.models import release
@@ -41,7 +42,9 @@ def _once_known(client: Client) -> None:
     until(lambda: client.ask(CREDIT, SPLIT).status == 200, "a worker that knows of the other model")
 
 
-def test_any_port_of_an_environment_answers_for_all_its_models_also_when_one_is_swapped(machine: Machine) -> None:
+def test_any_port_of_an_environment_answers_for_all_its_models_also_when_one_is_swapped(
+    machine: Machine, rounds: Callable[[int, int], int]
+) -> None:
     _two_models(machine)
     client = machine.client("e1")
     _once_known(client)
@@ -50,19 +53,30 @@ def test_any_port_of_an_environment_answers_for_all_its_models_also_when_one_is_
     others = [machine.client(endpoint) for endpoint in ("e1", "e1", "e2")]
     for other in others:
         _once_known(other)
-    generation = machine.ledger.commit("e2", release(6, machine.models.second, endpoint="e2", name="credit"))
+    for turn in range(rounds(1, 20)):
+        number = 6 - turn % 2
+        model = machine.models.second if number == 6 else machine.models.first
+        green = replace(release(number, model, endpoint="e2", name="credit"), id=f"r6-{turn}")
+        machine.ledger.warm("e2", green)
+        machine.seen(green.id, GroupState.READY, "e2")
+        seen = _asked_during_the_swap_to(machine, green, others)
+        assert {heard.status for _, heard in seen} == {200}
+        assert {_whose(heard) for over, heard in seen if over} == {("credit", str(number))}
+        assert all((heard.told["predictions"][0] >= 100) == (heard.version == "6") for _, heard in seen)
+
+
+def _asked_during_the_swap_to(machine: Machine, green: Release, clients: Sequence[Client]) -> list[tuple[bool, Heard]]:
+    """Answers about the other model: whether the swap was over when it was asked, and what was heard."""
+    generation = machine.ledger.commit("e2", green)
     seen: list[tuple[bool, Heard]] = []
 
     def done() -> bool:
         over = machine.ledger.endpoint("e2").acknowledged == generation
-        seen.extend((over, other.ask(CREDIT, SPLIT)) for other in others)
+        seen.extend((over, client.ask(CREDIT, SPLIT)) for client in clients)
         return over
 
     until(done, "the swap")
-    seen += [(True, other.ask(CREDIT, SPLIT)) for other in others * 10]
-    assert {heard.status for _, heard in seen} == {200}
-    assert {_whose(heard) for over, heard in seen if over} == {("credit", "6")}
-    assert {heard.told["predictions"][0] >= 100 for over, heard in seen if over} == {True}
+    return [*seen, *((True, client.ask(CREDIT, SPLIT)) for client in [*clients] * 10)]
 
 
 def test_when_the_other_models_worker_dies_clients_of_this_one_hear_so_and_soon_get_answers_again(
