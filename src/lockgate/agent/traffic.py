@@ -22,7 +22,7 @@ Apart = Callable[[DesiredEndpoint, Release], bool]
 def neighbours(
     desired: Sequence[DesiredEndpoint], groups: Sequence[GroupSeen], ports: Mapping[str, int]
 ) -> dict[str, tuple[Neighbour, ...]]:
-    """For each endpoint, where the models of its environment are answered now, its own among them.
+    """For each endpoint, where the models of its environment are answered, its own among them.
 
     Environments of different workspaces have nothing to do with each other, whatever they are called.
     """
@@ -34,7 +34,8 @@ def neighbours(
         committed = endpoint.release.id if endpoint.release is not None else ""
         best = [g for g in accepting if g.release == committed] or accepting
         workers = tuple(sorted(w.id for g in best for w in g.workers if w.state is GroupState.SERVING))
-        if workers and endpoint.id in ports and endpoint.state is not EndpointState.RETIRED:
+        # where nobody accepts for the moment, requests wait at the port for who is started next
+        if endpoint.release is not None and endpoint.id in ports and endpoint.state is not EndpointState.RETIRED:
             own = Neighbour(endpoint.id, endpoint.model, want.host, ports[endpoint.id], workers)
             together[want.workspace, endpoint.environment].append(own)
     found = {}

@@ -154,3 +154,16 @@ def test_where_the_worker_speaks_tls_requests_are_passed_on_and_no_connection_ch
             assert one.watcher.ways == {"forwarded": 3}
 
     asyncio.run(scene())
+
+
+def test_with_uvicorns_edge_requests_are_passed_on(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Town(tmp_path) as town:
+            one, _ = await _pair(town, edge="uvicorn")
+            client = await town.client(one)
+            for _ in range(3):
+                assert (await client.ask("POST", "/models/credit/invocations", b"x")).who == ("credit", "5")
+                assert (await client.ask("POST", "/invocations", b"x")).who == ("fraud", "1")
+            assert one.watcher.ways == {"forwarded": 3}
+
+    asyncio.run(scene())

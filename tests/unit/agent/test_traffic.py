@@ -67,6 +67,15 @@ def test_in_a_cutover_the_committed_release_is_where_others_are_sent() -> None:
     assert [place.workers for place in told["e1"]] == [("e1-r1-w0",), ("e2-r9-w0",)]
 
 
+def test_a_model_whose_workers_died_stays_known_and_one_that_never_served_or_was_retired_does_not() -> None:
+    wants = [_want(), _want("e2", "credit")]
+    told = neighbours(wants, [_group(_release(1))], PORTS)
+    assert [(place.model, place.workers) for place in told["e1"]] == [("fraud", ("e1-r1-w0",)), ("credit", ())]
+    for change in ({"release": None}, {"state": EndpointState.RETIRED}):
+        gone = replace(wants[1], endpoint=replace(wants[1].endpoint, **change))
+        assert neighbours([wants[0], gone], [_group(_release(1))], PORTS)["e1"] == ()
+
+
 def test_the_committed_release_is_told_of_the_versions_beside_it_and_the_others_of_none() -> None:
     split = Split((Share(2, 10.0), Share(7, 10.0)), shadow=3)
     want = _want(beside=(_release(3), _release(2)), split=split)
