@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lockgate.cli import options, outcome, show
-from lockgate.cli.splits import split
+from lockgate.cli.splits import in_one_line, split
 from lockgate.domain.errors import Conflict
 
 if TYPE_CHECKING:
@@ -24,13 +24,16 @@ def endpoints(context: click.Context, url: str | None, user: str | None, as_json
         return
     from lockgate.wire.plain import to_json
 
-    found = options.caller(url, user).client().endpoints()
+    client = options.caller(url, user).client()
+    found = client.endpoints()
     if as_json:
         outcome.show_json({"endpoints": to_json(found)})
     elif not found:
         show.line("Nothing is served. An endpoint begins with a promotion: lockgate promote MODEL@VERSION --to staging")
     else:
         show.endpoints(found)
+        for divided in client.splits.list():
+            show.line(in_one_line(divided))
 
 
 @endpoints.command(short_help="Stop an endpoint whose version left its stage.")

@@ -87,6 +87,15 @@ def split(
         _show(found)
 
 
+def in_one_line(of: Split) -> str:
+    """That an endpoint's requests are divided, and to whom."""
+    told = [f"{share.percent:g} % for version {share.version}" for share in of.in_force]
+    told += [f"copies for version {of.shadow}"] if of.shadow is not None else []
+    told += [f"by the header {of.header}"] if of.header else []
+    how = ", ".join(told) or "no share is in force"
+    return f"{of.model} in {of.environment} divides its requests: {how}"
+
+
 def _percent(written: str, default: float | None = None) -> tuple[int, float]:
     """`7=10` or `7=10%`; without a percentage the default, where there is one."""
     number, equals, percent = written.partition("=")

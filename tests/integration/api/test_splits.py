@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -55,8 +55,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     # a command ends with its process; here its connections would stay open
     monkeypatch.setattr(Caller, "client", client)
 
-    def run(machine: Machine, *words: str) -> tuple[int, str]:
-        code = outcome.run(cli, ["endpoints", "split", *words, "--url", machine.url])
+    def run(machine: Machine, *words: str, command: Sequence[str] = ("endpoints", "split")) -> tuple[int, str]:
+        code = outcome.run(cli, [*command, *words, "--url", machine.url])
         while made:
             made.pop().close()
         told = capsys.readouterr()
@@ -93,6 +93,7 @@ def test_the_command_divides_shows_and_ends(served: Machine, run: Run) -> None:
     _, shown = run(served)
     assert "version 1 gets 10 %" in shown
     assert "the same cookie side stays with its version" in shown
+    assert "fraud in production divides its requests: 10 % for version 1" in run(served, command=["endpoints"])[1]
     assert "version 1 gets copies of 5 %" in run(served, *where, "--shadow", "1=5")[1]
     code, ended = run(served, *where, "--remove")
     assert (code, "Nothing is divided" in ended) == (0, True)
