@@ -36,6 +36,8 @@ IMPORTED: tuple[str, ...] = (
     "uvloop",
     "pyarrow.json",
     "pyarrow.parquet",
+    "pyarrow.json",
+    "pyarrow.parquet",
     "lockgate.worker.__main__",
     "lockgate.worker.program",
     "lockgate.worker.engines.forest",
