@@ -237,10 +237,11 @@ class Load:
             raise RuntimeError(f"wrk failed: {done.stderr or done.stdout}")
         told = json.loads(done.stdout.strip().splitlines()[-1])
         busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return _result(told, order, len(answers), busy)
+        return compared(told, order, len(answers), busy)
 
 
-def _result(told: dict[str, Any], order: Order, requests: int, busy: float) -> Result:
+def compared(told: dict[str, Any], order: Order, requests: int, busy: float) -> Result:
+    """What `wrk` told of an order with so many different requests. `busy` is the processor time that it took itself."""
     result = Result(
         answered=told["answered"],
         errors=told["errors"],
