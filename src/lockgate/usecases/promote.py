@@ -12,15 +12,18 @@ from datetime import datetime, timedelta
 from lockgate.domain.access import Act
 from lockgate.domain.audit import Entry
 from lockgate.domain.canonical import Plain
+from lockgate.domain.engines import OF_OLD
 from lockgate.domain.errors import BadInput, Conflict, Failed, NotFound, Refused, Waits
 from lockgate.domain.identity import Who
 from lockgate.domain.promotion import Claim, Kind, Promotion, PromotionState
+from lockgate.domain.serving import Release
 from lockgate.domain.stages import Stage
 from lockgate.domain.verdict import Gate, Standing, Verdict
 from lockgate.domain.versions import VersionRef
 from lockgate.usecases import drift
 from lockgate.usecases.advance import advance, begin
 from lockgate.usecases.authorise import authorise, authorise_one, refusals_recorded
+from lockgate.usecases.consent_facts import release_engine
 from lockgate.usecases.custom_rules import Known, apart
 from lockgate.usecases.gather import Looked, catalog_version, lifecycle, look_at_artifacts, no_version
 from lockgate.usecases.looking import NOTHING_TO_LOOK_AT, Looking
@@ -317,7 +320,15 @@ def _is_there_already(work: Work, ask: Ask) -> bool:
     if environment is None or not policy.endpoint_rule(ask.ref.model).serve:
         return True
     endpoint = work.endpoints.get(environment.name, ask.ref.model)
-    return endpoint is not None and endpoint.release is not None and endpoint.release.ref == ask.ref
+    if endpoint is None or endpoint.release is None or endpoint.release.ref != ask.ref:
+        return False
+    return ask.kind is not Kind.PROMOTE or _has_its_engine(work, endpoint.release)
+
+
+def _has_its_engine(work: Work, release: Release) -> bool:
+    """Whether the rule still gives the release the engine it has. Else somebody who promotes it again means that."""
+    rule = work.policies.in_force().endpoint_rule(release.ref.model)
+    return release.engine in (OF_OLD, str(release_engine(work, rule, release.ref, release.digest)))
 
 
 def _lines(verdict: Verdict) -> str:

@@ -113,7 +113,7 @@ def release(number: int, model: OnDisk, *, endpoint: str = "e1", name: str = "fr
         endpoint=endpoint,
         ref=VersionRef(name, number),
         digest=model.digest,
-        engine="mlflow",
+        engine="native",
         promotion=f"p{number}",
         created_at=datetime.now(UTC),
     )
