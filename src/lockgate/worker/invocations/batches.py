@@ -52,7 +52,7 @@ class Batches:
     """Answers requests with one engine. For the loop's thread.
 
     `settle` finishes a matrix, `exact` answers a request that the engine raised for, `late` one whose time is over.
-    `stalls` hears when the loop's thread predicts.
+    `stalls` hears when the loop's thread predicts, `changed` is called when another number of requests is `waiting`.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Batches:
         exact: Callable[[Request, Reply], None],
         late: Callable[[Request, Reply], None],
         stalls: Stalls,
+        changed: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._costs = costs
@@ -79,6 +80,7 @@ class Batches:
         self._exact = exact
         self._late = late
         self._stalls = stalls
+        self._changed = changed
         self._fresh: list[Asked] = []
         self._fresh_rows = 0
         self._slow: deque[Asked] = deque()
@@ -179,7 +181,10 @@ class Batches:
         start = 0
         for asked in batch:
             end = start + len(asked.rows)
-            asked.reply(Answer(200, told.body(start, end), identity=self._identity, rows=end - start))
+            try:
+                asked.reply(Answer(200, told.body(start, end), identity=self._identity, rows=end - start))
+            except Exception:  # noqa: BLE001 - the others of the batch wait for theirs
+                _log.exception("an answer could not be given")
             start = end
 
     def _apart(self, batch: list[Asked]) -> None:
@@ -201,7 +206,7 @@ class Batches:
             batch = self._next()
             if batch:
                 self._run(batch)
-        self._observer.waiting(self.waiting)
+        self._changed()
 
     def _next(self) -> list[Asked]:
         """The next requests that fit in one prediction, without those whose time is over."""

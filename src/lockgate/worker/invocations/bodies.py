@@ -21,6 +21,7 @@ from lockgate.worker.invocations.signature import Columns
 
 Rows = Sequence[tuple[float | None, ...]]
 _MOST_LAYOUTS = 64
+_LONGEST_LAYOUT = 64 * 1024  # letters in the names of all columns together
 
 
 class Form(Enum):
@@ -55,7 +56,7 @@ class Bodies:
         self._integers = integers or columns.signed
         self._decode = msgspec.json.Decoder(_body_type(columns, params_are_ignored)).decode
         self._names = None if columns.names is None else list(columns.names)
-        self._layouts: dict[tuple[str | int, ...], tuple[Form, Callable[[Rows], Rows]] | None] = {}
+        self._layouts: dict[tuple[str | int, ...], tuple[Form, Callable[[Rows], Rows]]] = {}
 
     def read(self, body: bytes) -> tuple[Form, Rows] | None:
         """The form of a body and its rows, columns in the model's order, or None: it is for MLflow's own code."""
@@ -92,12 +93,15 @@ class Bodies:
         if columns == self._names:
             return Form.SPLIT, rows
         layout = tuple(columns)
-        if layout not in self._layouts:
-            if len(self._layouts) >= _MOST_LAYOUTS:
+        arrangement = self._layouts.get(layout)
+        if arrangement is None:
+            arrangement = self._arrangement(layout)
+            if arrangement is None:
                 return None
-            self._layouts[layout] = self._arrangement(layout)
-        arrangement = self._layouts[layout]
-        return None if arrangement is None else (arrangement[0], arrangement[1](rows))
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                del self._layouts[next(iter(self._layouts))]
+            self._layouts[layout] = arrangement
+        return arrangement[0], arrangement[1](rows)
 
     def _arrangement(self, layout: tuple[str | int, ...]) -> tuple[Form, Callable[[Rows], Rows]] | None:
         """How rows whose columns come in this order are put in the model's, None when that is not ours to do."""
@@ -106,6 +110,8 @@ class Bodies:
             return Form.BARE_SPLIT, _as_they_are  # a data frame without names gets the same ones
         if len(set(layout)) != len(columns.values) or len(layout) != len(columns.values):
             return None
+        if sum(len(str(name)) for name in layout) > _LONGEST_LAYOUT:
+            return None  # it would be remembered
         if columns.names is None:
             # nobody looks at the names, but without a signature a data frame treats other keys than text on its own
             plain = columns.signed or all(isinstance(name, str) for name in layout)

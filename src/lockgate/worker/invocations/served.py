@@ -103,10 +103,15 @@ class Served:
         batches.add(Asked(request, reply, rows, fast.fortran(form)))
         return True
 
+    def _waiting(self) -> int:
+        return self._exact_waiting + (self._batches.waiting if self._batches is not None else 0)
+
+    def _tell_waiting(self) -> None:
+        self._observer.waiting(self._waiting())
+
     def _refused(self, reply: Reply) -> bool:
         """Whether as many wait as may."""
-        waiting = self._exact_waiting + (self._batches.waiting if self._batches is not None else 0)
-        if waiting < self._limits.waiting:
+        if self._waiting() < self._limits.waiting:
             return False
         reply(self._named(_full(self._limits.waiting)))
         return True
@@ -128,7 +133,7 @@ class Served:
 
         def done(came: tuple[Answer, float] | None) -> None:
             self._exact_waiting -= 1
-            self._observer.waiting(self._exact_waiting)
+            self._tell_waiting()
             if came is None:
                 self._late(request, reply)
                 return
@@ -136,7 +141,7 @@ class Served:
             reply(self._named(came[0]))
 
         self._threads.start(work, self._limits.seconds, done)
-        self._observer.waiting(self._exact_waiting)
+        self._tell_waiting()
 
     def _late(self, _request: Request, reply: Reply) -> None:
         # MLflow's own words for it
@@ -167,6 +172,7 @@ class Served:
             exact=self._exactly,
             late=self._late,
             stalls=self._stalls,
+            changed=self._tell_waiting,
         )
 
     def infer(self, request: Request, reply: Reply) -> None:

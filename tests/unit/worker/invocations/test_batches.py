@@ -32,7 +32,7 @@ class Scene:
         self.batches = Batches(
             engine, Costs(0.001, readings), self.threads, self.observer, Limits(rows, 256, seconds, wait),
             settle=lambda matrix: matrix, identity=b"", exact=self._exact, late=self._late,
-            stalls=Stalls(60.0, lambda: None),
+            stalls=Stalls(60.0, lambda: None), changed=lambda: None,
         )  # fmt: skip
 
     async def ask(self, *every: Sequence[tuple[float, ...]], fortran: Sequence[bool] = ()) -> list[Any]:
@@ -80,6 +80,20 @@ def test_a_request_that_the_engine_raises_for_does_not_take_the_others_with_it()
     for readings in (QUICK, SLOW):
         scene = Scene(Sums(), readings)
         assert asyncio.run(scene.ask([(1, 2)], [(13, 0)], [(5, 6)])) == [[3], 400, [11]]
+
+
+def test_an_answer_that_cannot_be_given_does_not_keep_the_others_from_theirs() -> None:
+    scene = Scene(Sums(), QUICK)
+
+    def gone(_: Answer) -> None:
+        raise ConnectionError
+
+    async def play() -> None:
+        scene.batches.add(Asked(request(), gone, [(1, 2)]))
+        assert await scene.put([(3, 4)]) == [7]
+
+    asyncio.run(play())
+    assert scene.engine.asked == [2]
 
 
 def test_what_is_slow_runs_in_the_models_thread_and_quick_ones_do_not_wait_for_it() -> None:

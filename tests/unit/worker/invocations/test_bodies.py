@@ -115,11 +115,12 @@ def test_nothing_but_whole_numbers_is_left_to_mlflow_where_the_engine_does_not_v
     assert read(BARE, {"inputs": [[1, 2]]}) == (Form.INPUT_ROWS, [[1, 2]])
 
 
-def test_so_many_layouts_are_remembered_and_no_more() -> None:
+def test_so_many_layouts_are_remembered_and_none_that_is_huge() -> None:
     reader = bodies(unnamed(2))
-    for turn in range(64):
+    for turn in range(200):
         assert read(reader, {"dataframe_split": {"columns": [f"x{turn}", "y"], "data": [[1, 2]]}}) is not None
-    assert read(reader, {"dataframe_split": {"columns": ["x64", "y"], "data": [[1, 2]]}}) is None
+    assert len(reader._layouts) == 64
+    assert read(reader, {"dataframe_split": {"columns": ["x" * 70_000, "y"], "data": [[1, 2]]}}) is None
     assert read(reader, {"dataframe_split": {"columns": ["x0", "y"], "data": [[1, 2]]}}) is not None
 
 
