@@ -310,6 +310,8 @@ def test_what_another_worker_passes_on_for_the_wrong_model_goes_no_further() -> 
     host = [(b"host", b"localhost")]
     beside().passed_on(Request(b"POST", b"/models/c%2Fd/invocations", b"", host, b""), heard.append)
     assert [answer.status for answer in heard] == [404]
+    beside(closed=True).passed_on(Request(b"POST", b"/models/c%2Fd/invocations", b"", host, b""), heard.append)
+    assert heard[1].status == 401, "nor does it tell who has no token what is served here"
 
 
 def test_junk_from_the_agent_changes_nothing() -> None:

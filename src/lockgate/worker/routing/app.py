@@ -126,8 +126,7 @@ class Router:
         self._learn()
 
     def tell_split(self, told: Mapping[str, Any]) -> None:
-        """Take what the agent says of further versions of the model: `versions`, each a `Beside`, `split`, or
-        None, and `shares`.
+        """Take what the agent says of further versions of the model: see `Versions.tell`.
 
         Raises KeyError, TypeError or ValueError when it is something else, and has then changed nothing.
         """
@@ -159,14 +158,17 @@ class Router:
         """Answer one request that another worker passes on. It goes no further, unless this one was taken over too."""
         route = self._known.get(request.path) or self._found(request)
         if route.away:
-            self._not_here(request, reply)  # it was sent to the wrong place: who sent it knows no better
+            # it was sent to the wrong place by who knows no better, and goes round in circles from here
+            route = Route(route.methods, self._not_here)
+            self._answer_here(route, request, reply)
         elif self._traffic is Traffic.FORWARD and self._versions.shares:
-            self._answer_beside(route, request, reply)
+            # this release was taken over and has a share still: what is passed on to it is meant for it
+            self._answer_here(route, request, reply)
         else:
             self(request, reply, hops_of(request))
 
-    def _answer_beside(self, route: Route, request: Request, reply: Reply) -> None:
-        """This release was taken over and has a share still: what is passed on to it is meant for it."""
+    def _answer_here(self, route: Route, request: Request, reply: Reply) -> None:
+        """Answer what may come in, whatever is done with clients' requests now."""
         refusal = self.entrance.refusal(request, guarded=route.guarded)
         if refusal is None and request.method not in route.methods:
             refusal = _wrong_method(request, route)
