@@ -167,3 +167,18 @@ def test_with_uvicorns_edge_requests_are_passed_on(tmp_path: Path) -> None:
             assert one.watcher.ways == {"forwarded": 3}
 
     asyncio.run(scene())
+
+
+def test_a_request_that_is_too_long_to_go_along_with_its_connection_is_passed_on(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Town(tmp_path) as town:
+            one, _ = await _pair(town)
+            client = await town.client(one)
+            heard = await client.ask("POST", "/models/credit/invocations", b"x" * 500_000)
+            assert (heard.who, len(heard.body)) == (("credit", "5"), 500_002)
+            assert one.watcher.ways == {"forwarded": 1}
+            heard = await client.ask("POST", "/models/credit/invocations", b"x" * 50_000)
+            assert (heard.who, len(heard.body)) == (("credit", "5"), 50_002)
+            assert one.watcher.ways == {"forwarded": 1, "handed": 1}
+
+    asyncio.run(scene())
