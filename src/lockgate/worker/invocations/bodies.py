@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -20,6 +21,7 @@ from msgspec import UNSET, Struct, UnsetType
 from lockgate.worker.invocations.signature import Columns
 
 Rows = Sequence[tuple[float | None, ...]]
+_FEW = 2  # rows that numpy has made an array of before anything else could
 _MOST_LAYOUTS = 64
 _LONGEST_LAYOUT = 64 * 1024  # letters in the names of all columns together
 
@@ -133,23 +135,23 @@ class Bodies:
 
 def matrix_of(rows: Rows, features: int, *, fortran: bool = False) -> Any:
     """The rows as a float64 matrix, null as NaN, in C order or in `fortran`'s."""
-    pack = _packer(features)
-    size, at = features * 8, 0
-    # a row at a time: numpy asks every number what it is
-    held = bytearray(size * len(rows))
-    try:
-        for row in rows:
-            pack(held, at, *row)
-            at += size
-        matrix = np.frombuffer(held).reshape(len(rows), features)
-    except struct.error:  # there is a null
+    count = len(rows)
+    if count <= _FEW:
         matrix = np.array(rows, np.float64)
+    else:
+        # all numbers at once: numpy asks each of them what it is
+        held = bytearray(8 * count * features)
+        try:
+            _packer(count * features)(held, 0, *chain.from_iterable(rows))
+            matrix = np.frombuffer(held).reshape(count, features)
+        except struct.error:  # there is a null
+            matrix = np.array(rows, np.float64)
     return np.asfortranarray(matrix) if fortran else matrix
 
 
-@lru_cache(maxsize=64)
-def _packer(features: int) -> Callable[..., None]:
-    return struct.Struct(f"{features}d").pack_into
+@lru_cache(maxsize=256)
+def _packer(numbers: int) -> Callable[..., None]:
+    return struct.Struct(f"{numbers}d").pack_into
 
 
 def _tensor(told: Any, rows: Form, records: Form, columns: Form) -> tuple[Form, Rows] | None:
