@@ -63,7 +63,7 @@ def test_what_two_workers_answered_is_counted_kept_labelled_and_traced_and_outli
         assert client.ask("/invocations", SPLIT, x_request_id=f"id-{number}", **traceparent).status == 200
         client.close()
     assert machine.client().ask("/invocations", "{}", x_request_id="wrong").status == 400
-    assert counted(machine, "lockgate_workers") == 2
+    until(lambda: counted(machine, "lockgate_workers") == 2, "both workers counting")
     assert counted(machine, "lockgate_invocation_seconds_count") == 13
 
     until(lambda: len(logged(tmp_path)) == 13, "every prediction being kept")
@@ -73,7 +73,7 @@ def test_what_two_workers_answered_is_counted_kept_labelled_and_traced_and_outli
 
     assert machine.client().predict().status == 200
     assert counted(machine, "lockgate_invocation_seconds_count") == 14
-    assert counted(machine, "lockgate_workers") == 2
+    until(lambda: counted(machine, "lockgate_workers") == 2, "the other worker counting")
     told = machine.client().ask("/feedback", '{"feedback": [{"request_id": "id-3", "label": 1, "row": 0}]}')
     assert (told.status, told.told) == (200, {"kept": 1})
     assert machine.client().ask("/feedback", '{"label": 1}').status == 400
