@@ -31,7 +31,7 @@ def main() -> int:
     console = Console() if sys.stdout.isatty() else Console(width=220)
     wanted = [word.strip().lower() for word in told.who.split(",") if word.strip()]
     titles = [title for title in EVERYBODY if not wanted or any(word in title.lower() for word in wanted)]
-    plan = Plan(told.rounds, told.seconds, cells(told.only), tuple(titles))
+    plan = Plan(told.rounds, told.seconds, cells(told.only), tuple(titles), told.both_cores)
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("ignore")
@@ -74,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=5, help="for one cell; whole ones, as wrk wants them")
     parser.add_argument("--only", default="", help="cells whose name contains this, such as 'forest, 1 row'")
     parser.add_argument("--who", default="", help="parts of names, with commas between: 'native,mlflow,fastapi'")
+    parser.add_argument("--both-cores", action="store_true", help="for LitServe and Ray Serve, instead of one")
     parser.add_argument("--page", type=Path, help="the page to write (a whole run writes docs/benchmarks/serving.md)")
     told = parser.parse_args()
     if told.quick:

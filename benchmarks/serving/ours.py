@@ -56,7 +56,8 @@ def worker(
 
     `converted` is an ONNX file with its digest. Leaving the block ends it.
     """
-    for one in (folder, folder / "scratch", folder / "group"):
+    group = folder / "groups" / "benchmark" / model.name / "release-1"
+    for one in (folder / "scratch", group):
         one.mkdir(parents=True)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -73,7 +74,7 @@ def worker(
             digest=manifest_of(model).digest,
             artifacts=str(model),
             folder=str(folder),
-            group=str(folder / "group"),
+            group=str(group),
             host="127.0.0.1",
             port=port,
             listener_fd=listener.fileno(),

@@ -15,7 +15,7 @@ from benchmarks.serving.cells import CONNECTIONS, GOALS, MOST_PROCESSOR, Cell
 from benchmarks.serving.content import MODELS, ROWS
 from benchmarks.serving.load import Result
 from benchmarks.serving.runner import STATIC, Outcome, Plan
-from benchmarks.serving.sides import NATIVE, ONNX, STOCK
+from benchmarks.serving.sides import NATIVE, ONNX, PEERS, STOCK
 
 OURS = (NATIVE, ONNX)
 GOALS_AT = (1, 8)  # rows, connections
@@ -166,7 +166,7 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float) -> str:
         "",
         f"Machine: {machine()}. {libraries()}. Load: {outcome.load}.",
         "",
-        f"One process of each on one core, the load on another ({_spread(outcome)}). Medians of {plan.rounds} rounds "
+        f"One process of each on one core, the load on another {_both(plan)}. Medians of {plan.rounds} rounds "
         f"of {plan.seconds} s a cell, everybody in turn; whoever is not being measured is held still. Every answer is "
         "compared with what the model predicts for just that request. Lockgate counts its metrics and gives every "
         "request its id.",
@@ -197,9 +197,9 @@ def _title(model: str, rows: int) -> str:
     return f"{MODELS[model][0].upper()}{MODELS[model][1:]}, {'one row' if rows == 1 else f'{rows} rows'}"
 
 
-def _spread(outcome: Outcome) -> str:
-    several = [one.title for one in outcome.started if one.spread]
-    return f"{' and '.join(several)} may use both: each is several processes" if several else "with nobody else on it"
+def _both(plan: Plan) -> str:
+    several = " and ".join(peer.title for peer in PEERS if peer.several)
+    return f" ({several}, which are several processes, may use both)" if plan.both_cores else ""
 
 
 def _started(outcome: Outcome) -> Iterator[tuple[str, ...]]:

@@ -34,6 +34,7 @@ class Plan:
     seconds: int
     cells: tuple[Cell, ...]
     titles: tuple[str, ...] = EVERYBODY
+    both_cores: bool = False  # for servers that are several processes: the load has one of them too
 
     def total(self) -> int:
         """How many measurements that makes."""
@@ -51,7 +52,6 @@ class Started:
     ready: float
     mib: int
     processes: int
-    spread: bool = False  # over several processes, which may use both cores
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ def _start(plan: Plan, folder: Path, stack: Kept, watch: Watch, outcome: Outcome
     def started(side: Side) -> None:
         weighed = [processes.memory(root) for root in dict.fromkeys(side.roots.values())]
         mib, count = (sum(column) for column in zip(*weighed, strict=True))
-        outcome.started.append(Started(side.title, side.release, side.settings, side.ready, mib, count, side.spread))
+        outcome.started.append(Started(side.title, side.release, side.settings, side.ready, mib, count))
         side.hold()
         running.append(side)
 
@@ -130,7 +130,7 @@ def _start(plan: Plan, folder: Path, stack: Kept, watch: Watch, outcome: Outcome
         if peer.title in plan.titles:
             watch(f"{peer.title} starts", 0)
             try:
-                started(sides.start_peer(peer, folder / peer.name, stack))
+                started(sides.start_peer(peer, folder / peer.name, stack, both_cores=plan.both_cores))
             except (NotInstalled, DidNotStart, subprocess.TimeoutExpired) as error:
                 outcome.missing[peer.title] = " ".join(str(error).split())[:600]
                 warnings.warn(f"{peer.title} is not measured: {error}", stacklevel=1)

@@ -33,7 +33,7 @@ class DidNotStart(Exception):
 class Peer:
     """One other server. `name` is its environment's, `package` the one whose release is told.
 
-    `each`: it is a process for each model. `spread`: it is several processes, which may use both cores.
+    `each`: it is a process for each model. `several`: it is several processes even for one.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Peer:
     settings: str
     health: str = "/health"
     each: bool = False
-    spread: bool = False
+    several: bool = False
     module: str = ""
 
 
@@ -66,7 +66,7 @@ PEERS = (
         "LitServe", "litserve", "litserve", "plain",
         "fast queue, batches of up to 64 requests within 1 ms for forest and LightGBM (with no wait at all its worker "
         "spins)",
-        each=True, spread=True, module="litserve_server",
+        each=True, several=True, module="litserve_server",
     ),
     Peer(
         "FastAPI + uvicorn", "fastapi", "fastapi", "plain",
@@ -82,7 +82,7 @@ PEERS = (
         "Ray Serve", "ray", "ray", "plain",
         "one replica for each model, `RAY_SERVE_THROUGHPUT_OPTIMIZED=1`, orjson, batches of up to 64 requests without "
         "waiting",
-        health="/-/healthz", spread=True, module="ray_server",
+        health="/-/healthz", several=True, module="ray_server",
     ),
 )  # fmt: skip
 
@@ -100,7 +100,6 @@ class Side:
     mib: int = 0
     release: str = ""
     settings: str = ""
-    spread: bool = False
 
     def hold(self) -> None:
         for root in set(self.roots.values()):
@@ -113,8 +112,11 @@ class Side:
 Kept = contextlib.ExitStack
 
 
-def start_peer(peer: Peer, folder: Path, stack: Kept) -> Side:
-    """Start a peer with all models. Raises NotInstalled, or DidNotStart."""
+def start_peer(peer: Peer, folder: Path, stack: Kept, *, both_cores: bool = False) -> Side:
+    """Start a peer with all models, on one core, or on both if it is several processes and may.
+
+    Raises NotInstalled, or DidNotStart.
+    """
     python = interpreter(peer.name)
     folder.mkdir(parents=True)
     how = ("--mlflow",) if peer.protocol == "mlflow" else ()
@@ -122,14 +124,14 @@ def start_peer(peer: Peer, folder: Path, stack: Kept) -> Side:
     expected = json.loads((folder / "expected.json").read_text())
     if peer.name == "mlserver":
         expected[content.BOOSTER] = expected["booster"]
-    side = Side(peer.title, peer.protocol, expected, settings=peer.settings, spread=peer.spread)
+    side = Side(peer.title, peer.protocol, expected, settings=peer.settings)
     side.release = f"{peer.package} {environments.installed(peer.name, peer.package)}"
     for models in [[model] for model in content.MODELS] if peer.each else [list(content.MODELS)]:
         port = free_port()
         command, told = _command(peer, python, folder, port, models[0])
         log = folder / f"{models[0]}.log"
         began = time.monotonic()
-        with processes.on(set().union(*processes.cores()) if peer.spread else processes.cores()[0]):
+        with processes.on(set().union(*processes.cores()) if peer.several and both_cores else processes.cores()[0]):
             process = processes.start(command, ROOT, log, _ONE_THREAD | told)
         stack.callback(processes.end, process)
         _until(peer.title, process, port, peer.health, log)
