@@ -205,13 +205,13 @@ def test_a_missing_flavor_library_is_refused_with_the_pip_command_before_anythin
     mlmodel = folder / "MLmodel"
     text = mlmodel.read_text()
     mlmodel.write_text(
-        text.replace("flavors:\n", "flavors:\n  lightgbm:\n    lgb_version: 0.0.1\n    data: model.lgb\n", 1)
+        text.replace("flavors:\n", "flavors:\n  paddle:\n    paddle_version: 0.0.1\n    data: model\n", 1)
     )
 
     examination = examine(folder)
 
     assert reasons(examination) == {
-        "the model needs lightgbm 0.0.1, which is not installed here: pip install 'lightgbm==0.0.1'"
+        "the model needs paddlepaddle 0.0.1, which is not installed here: pip install 'paddlepaddle==0.0.1'"
     }
     assert examination.facts is not None
     assert Library("lightgbm", "0.0.1", None) in examination.facts.libraries
