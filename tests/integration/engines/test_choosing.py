@@ -69,7 +69,16 @@ def _rows(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, FEATURES)) * 3
 
 
-@pytest.mark.parametrize("name", SIGNED)
+# ways that another one in the list goes too
+LONG = frozenset(
+    {
+        *("logistic, texts", "ridge", "forest, texts", "scaled forest", "extra trees", "tree", "neighbours"),
+        *("LightGBM, numbers", "XGBoost, numbers", "CatBoost, numbers"),
+    }
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] if n in LONG else []) for n in SIGNED])
 def test_a_models_own_way_answers_as_mlflow_does(name: str, tmp_path: Path, load: Load, request: Any) -> None:
     save, how = SIGNED[name]
     model = load(save(tmp_path / "model", signature=True))

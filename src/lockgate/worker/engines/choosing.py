@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockgate.domain.policy import EngineKind
 from lockgate.worker.engines.converted import NotUsable, asking, near
-from lockgate.worker.engines.engine import Accepts, Engine, Undecided
+from lockgate.worker.engines.engine import Accepts, Engine
 from lockgate.worker.engines.inputs import Inputs, inputs_of
 from lockgate.worker.engines.proof import Candidate, Predict, Proof
 from lockgate.worker.engines.subjects import subject_of
@@ -94,32 +94,17 @@ def _onnx(model: PyFuncModel, folder: Path, file: Path) -> Engine | None:
     proof = Proof.of(model, inputs, example, [])
     like = next((case.expected for case in proof.cases if case.expected is not None), None)
     try:
-        ask = typed(asking(file, model, like), inputs)
+        ask = asking(file, model, like)
     except NotUsable as error:
         _log.error("the converted model is not used: %s", error)
         return None
-    accepts = proof.accepts(Candidate("ONNX Runtime", _cautious(ask)), near)
+    accepts = proof.accepts(Candidate("ONNX Runtime", ask), near)
     if accepts is None or proof.outputs is not None:
         _log.error("the converted model is not used: it does not answer as MLflow does")
         return None
     rowwise = proof.rowwise(ask, near)
     _log.info("engine: %s", EngineKind.ONNX)
-    return Proved(EngineKind.ONNX, "ONNX Runtime", inputs.features, rowwise, accepts, None, _cautious(ask))
-
-
-def _cautious(ask: Predict) -> Predict:
-    """Rows with a number that is none, infinite or too large for float32 are left to MLflow's own way."""
-    import numpy as np
-
-    limit = float(np.finfo(np.float32).max)
-
-    def predict(rows: Any) -> Any:
-        # also false for what is no number
-        if not -limit <= rows.min() <= rows.max() <= limit:
-            raise Undecided
-        return ask(rows)
-
-    return predict
+    return Proved(EngineKind.ONNX, "ONNX Runtime", inputs.features, rowwise, accepts, None, ask)
 
 
 def typed(ask: Predict, inputs: Inputs) -> Predict:

@@ -34,7 +34,7 @@ def asking(file: Path, model: PyFuncModel, like: Any) -> Step:
         held = sessions.session(file)
     except Exception as error:
         raise NotUsable(f"ONNX Runtime cannot open it: {type(error).__name__}") from error
-    ask = sessions.asked(held, _output(held, model))
+    ask = sessions.asked(held, _output(held, model), careful=True)
     if ask is None:
         raise NotUsable("it does not take one matrix of numbers")
     kind, flat, wide = like.dtype, like.ndim == 1, like.shape[1:]

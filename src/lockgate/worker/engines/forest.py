@@ -9,6 +9,7 @@ the checks. Thresholds, comparisons and the order of the sums stay scikit-learn'
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from lockgate.worker.engines.engine import Undecided
@@ -95,7 +96,7 @@ class _Sums:
         np = self._numpy
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found below
             single = rows.astype(np.float32)
-        if not np.isfinite(single.sum()) and not self._allowed(single):
+        if not isfinite(np.add.reduce(single, axis=None)) and not self._allowed(single):
             raise Undecided
         if len(single) >= _MANY_ROWS:
             return self._in_turn(single)

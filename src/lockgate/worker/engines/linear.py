@@ -6,6 +6,7 @@ Only what checks and converts is left out, so every bit of the answer is scikit-
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from lockgate.worker.engines.engine import Undecided
@@ -78,14 +79,16 @@ def name_of(estimator: Any) -> str:
 
 def _scores(estimator: Any, *, flat: bool) -> Step:
     """The decision function. Its one column becomes an array (n,) where the model is a classifier."""
+    import numpy as np
+
     weights = estimator.coef_.T if estimator.coef_.ndim == 2 else estimator.coef_
-    shift = estimator.intercept_
+    shift, total = estimator.intercept_, np.add.reduce
 
     def scores(rows: Any) -> Any:
         told = rows @ weights
         told += shift
-        # every number that is none or infinite in a row ends up here: nothing times it is finite
-        if not _all_finite(told):
+        # every number that is none or infinite in a row ends up here: nothing times it is finite, nor a sum with it
+        if not isfinite(total(told, axis=None)):
             raise Undecided
         return told.reshape(-1) if flat and told.ndim == 2 and told.shape[1] == 1 else told
 
@@ -116,10 +119,3 @@ def _probabilities(scores: Step, classes: Any) -> Step | None:
         return np.stack([1 - told, told], axis=1)
 
     return probabilities if len(classes) > 1 else None
-
-
-def _all_finite(numbers: Any) -> bool:
-    import numpy as np
-
-    # one pass without an array between: a sum is finite only if all of its parts are, unless it is huge
-    return bool(np.isfinite(numbers.sum()))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from lockgate.worker.engines.engine import Undecided
 from lockgate.worker.engines.proof import Candidate
 
 Step = Callable[[Any], Any]
@@ -22,17 +24,26 @@ def session(file: Path) -> Any:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def asked(held: Any, output: str) -> Step | None:
-    """One output of a session for a matrix, or None where the session takes anything but one matrix."""
+def asked(held: Any, output: str, *, careful: bool = False) -> Step | None:
+    """One output of a session for a matrix, or None where the session takes anything but one matrix.
+
+    With `careful` it raises Undecided for a number that is none, infinite or too large for float32.
+    """
     import numpy as np
 
     if len(held.get_inputs()) != 1 or held.get_inputs()[0].type not in _TYPES:
         return None
     entry, kind, run, wanted = held.get_inputs()[0].name, _TYPES[held.get_inputs()[0].type], held.run, [output]
-    if kind == "float64":
-        return lambda rows: run(wanted, {entry: rows})[0]
-    single = np.float32
-    return lambda rows: run(wanted, {entry: rows.astype(single)})[0]
+    single, add = np.float32, np.add.reduce
+
+    def ask(rows: Any) -> Any:
+        narrow = rows.astype(single) if careful or kind == "float32" else rows
+        # one pass: a sum is finite only if all of its parts are, unless it is itself too large
+        if careful and not isfinite(add(narrow, axis=None)) and not np.isfinite(narrow).all():
+            raise Undecided
+        return run(wanted, {entry: rows if kind == "float64" else narrow})[0]
+
+    return ask
 
 
 def width(held: Any) -> int | None:
