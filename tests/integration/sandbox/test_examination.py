@@ -214,7 +214,7 @@ def test_a_missing_flavor_library_is_refused_with_the_pip_command_before_anythin
         "the model needs paddlepaddle 0.0.1, which is not installed here: pip install 'paddlepaddle==0.0.1'"
     }
     assert examination.facts is not None
-    assert Library("lightgbm", "0.0.1", None) in examination.facts.libraries
+    assert Library("paddlepaddle", "0.0.1", None) in examination.facts.libraries
 
 
 @pytest.mark.parametrize(
