@@ -18,10 +18,10 @@ from lockgate.usecases.program_ports import ProgramOrder
 LIMIT = 60.0
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
     """The interpreter of an environment without any library."""
-    folder = tmp_path_factory.mktemp("runtime") / "venv"
+    folder = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=LIMIT)
     return folder / "bin" / "python"
 
