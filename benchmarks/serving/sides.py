@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.registry.sides import free_port
 from benchmarks.serving import content, environments, ours, processes
+from benchmarks.serving.asking import PROTOCOLS
 from benchmarks.serving.environments import ROOT, interpreter
 from lockgate import __version__
 from lockgate.wire.workers import Command
@@ -134,10 +135,13 @@ def start_peer(peer: Peer, folder: Path, stack: Kept, *, both_cores: bool = Fals
         with processes.on(set().union(*processes.cores()) if peer.several and both_cores else processes.cores()[0]):
             process = processes.start(command, ROOT, log, _ONE_THREAD | told)
         stack.callback(processes.end, process)
-        _until(peer.title, process, port, peer.health, log)
-        side.ready = side.ready or time.monotonic() - began
+        _until(peer.title, process, port, "GET", peer.health, b"", log)
         for model in models:
             side.ports[model], side.roots[model] = port, process.pid
+            # a server may be healthy before its models are there
+            path, body = _asked(peer.protocol, model)
+            _until(peer.title, process, port, "POST", path, body, log)
+            side.ready = side.ready or time.monotonic() - began
     return side
 
 
@@ -227,16 +231,24 @@ def _for_mlserver(folder: Path, port: int) -> None:
         (folder / model / "model-settings.json").write_text(json.dumps(told))
 
 
-def _until(title: str, process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> None:
+def _asked(protocol: str, model: str) -> tuple[str, bytes]:
+    told = PROTOCOLS[protocol]
+    return told.path.format(model=model), json.dumps(told.body(content.asked(1)[0])).encode()
+
+
+def _until(
+    title: str, process: subprocess.Popen[bytes], port: int, method: str, path: str, body: bytes, log: Path
+) -> None:
     give_up = time.monotonic() + START_LIMIT
     while time.monotonic() < give_up and process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body or None, {"Content-Type": "application/json"} if body else {})
             if connection.getresponse().status == 200:
                 return
         except (OSError, http.client.HTTPException):
-            time.sleep(0.05)
+            pass
         finally:
             connection.close()
+        time.sleep(0.05)
     raise DidNotStart(f"{title} does not answer {path}: {log.read_text()[-2000:]}")
