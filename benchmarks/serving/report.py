@@ -91,6 +91,8 @@ def goals(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str, str, bool]]:
                 times = ours.spent / static.spent
                 what = f"{ONNX}, {model}, one row, c={count}: processor time of a request by the static reply's"
                 yield what, f"{times:.1f}x", f"at most {MOST_PROCESSOR:.0f}x", times <= MOST_PROCESSOR
+    if not any(row.results for row in outcome.cells):
+        return
     behind = list(lost(plan, outcome))
     yield f"{NATIVE} ahead of everybody else in every cell", _in_words(behind), "every cell", not behind
     bad = sum(
