@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = [pytest.mark.long] if marked and marked.kwargs.get("long") else []
     kinds = [SQLITE, pytest.param(POSTGRESQL, marks=marks)] if marked else [SQLITE]
     metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(autouse=True)
+def _our_loggers_speak() -> None:
+    """Libraries that set up logging in this process silence ours; what a test looks for must be heard all the same."""
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.partition(".")[0] == "lockgate" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

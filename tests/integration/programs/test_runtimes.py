@@ -14,6 +14,7 @@ import pytest
 from lockgate.adapters.programs.cold import ColdPrograms
 from lockgate.domain.errors import Unavailable
 from lockgate.usecases.program_ports import ProgramOrder
+from tests.integration.serving.machine import until
 
 LIMIT = 60.0
 
@@ -60,7 +61,9 @@ def test_a_runtime_runs_our_program_by_its_own_libraries_and_not_by_ours(python:
     child = ColdPrograms(tmp_path / "source").start(asked[0])
     proc = Path(f"/proc/{child.pid}")
 
-    assert proc.joinpath("cmdline").read_bytes().split(b"\0")[0] == str(python).encode()
+    # the kernel tells of the start before it tells the new command line
+    command = until(lambda: proc.joinpath("cmdline").read_bytes(), "the command line")
+    assert command.split(b"\0")[0] == str(python).encode()
     told = dict(line.partition(b"=")[::2] for line in proc.joinpath("environ").read_bytes().split(b"\0"))
     assert told[b"PYTHONPATH"] == str(tmp_path / "source").encode()
     assert os.listdir(tmp_path / "source") == ["lockgate"]

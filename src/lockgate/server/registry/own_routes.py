@@ -32,6 +32,9 @@ OWN_ROUTES = """
     GET     /api/lockgate/v1/validations
     POST    /api/lockgate/v1/validations            E ask
     GET     /api/lockgate/v1/validations/{id}
+    GET     /api/lockgate/v1/engines
+    POST    /api/lockgate/v1/engines                E ask
+    GET     /api/lockgate/v1/engines/{id}
     GET     /api/lockgate/v1/checks
     POST    /api/lockgate/v1/checks                 E check
     GET     /api/lockgate/v1/semver
