@@ -16,11 +16,12 @@ from lockgate.domain.serving import GroupState
 from lockgate.wire.workers import STATUS_FILE, Command, WorkerConfig, WorkerStatus
 from lockgate.worker.control import Control
 from lockgate.worker.edges import Edges
+from lockgate.worker.http.messages import identity_of
 from lockgate.worker.http.tls import BadCertificate
 from lockgate.worker.invocations.reasons import NotLoaded
 from lockgate.worker.invocations.served import EXIT_STUCK, Served
 from lockgate.worker.observing.watch import Watch
-from lockgate.worker.routing.app import Router, identity_of
+from lockgate.worker.routing.app import Router
 from lockgate.worker.routing.loading import LoadedBeside
 from lockgate.worker.routing.traffic import Traffic
 

@@ -14,8 +14,8 @@ from lockgate.domain.traffic import Split
 from lockgate.wire.routes import Beside, Place
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.edges import Edges
-from lockgate.worker.http.messages import Answer, Reply, Request
-from lockgate.worker.routing.app import Router, identity_of
+from lockgate.worker.http.messages import Answer, Reply, Request, identity_of
+from lockgate.worker.routing.app import Router
 
 LIMIT = 20.0
 

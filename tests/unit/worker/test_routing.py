@@ -11,8 +11,8 @@ import pytest
 from lockgate.usecases.login import secret_digest
 from lockgate.wire.routes import Place
 from lockgate.wire.workers import WorkerConfig
-from lockgate.worker.http.messages import Answer, Reply, Request
-from lockgate.worker.routing.app import Router, identity_of
+from lockgate.worker.http.messages import Answer, Reply, Request, identity_of
+from lockgate.worker.routing.app import Router
 from lockgate.worker.routing.traffic import Traffic
 
 CONFIG = WorkerConfig(

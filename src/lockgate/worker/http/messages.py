@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 JSON = b"application/json"
 CLOSE = (b"connection", b"close")
@@ -72,6 +73,12 @@ Reply = Callable[[Answer], None]
 
 App = Callable[[Request, Reply], None]
 """What answers requests. It must not raise and must not block the loop for longer than about a millisecond."""
+
+
+def identity_of(model: str, version: int, release: str) -> bytes:
+    """The header lines that name what computes an answer."""
+    names = {"model": model, "version": str(version), "release": release}
+    return "".join(f"x-lockgate-{what}: {quote(name, safe='')}\r\n" for what, name in names.items()).encode()
 
 
 def failure(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:

@@ -9,13 +9,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from lockgate.domain.policy import EngineKind
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.artifacts import manifest_of
 from lockgate.worker.engines.choosing import choose
-from lockgate.worker.http.messages import JSON, Answer, Reply, Request, failure
+from lockgate.worker.http.messages import JSON, Answer, Reply, Request, failure, identity_of
 from lockgate.worker.invocations.batches import Asked, Batches, Limits
 from lockgate.worker.invocations.bodies import Form, Rows
 from lockgate.worker.invocations.exact import Scorer
@@ -52,7 +51,7 @@ class Served:
         self.version = config.version
         self.release = config.release
         self.engine = EngineKind.PYFUNC.value if fast is None else fast.engine.name
-        self.identity = identity(config)
+        self.identity = identity_of(config.model, config.version, config.release)
         self.stuck = threads.stuck
         self._observer = observer
         self._scorer = loaded.scorer
@@ -223,12 +222,6 @@ class Served:
 def _give_up() -> None:
     _log.error("a prediction on the loop's own thread does not end, giving up")
     os._exit(EXIT_STUCK)
-
-
-def identity(config: WorkerConfig) -> bytes:
-    """The header lines that name the version a worker serves."""
-    named = {"model": config.model, "version": str(config.version), "release": config.release}
-    return "".join(f"x-lockgate-{what}: {quote(name, safe='')}\r\n" for what, name in named.items()).encode()
 
 
 def _platform(metadata: Any) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from lockgate.wire.routes import Place
 from lockgate.wire.workers import WorkerConfig
 from lockgate.worker.entrance import Entrance
-from lockgate.worker.http.messages import CLOSE, Answer, App, Reply, Request, failure
+from lockgate.worker.http.messages import CLOSE, Answer, App, Reply, Request, failure, identity_of
 from lockgate.worker.observing.observer import Observer
 from lockgate.worker.routing.neighbours import Neighbours
 from lockgate.worker.routing.passing import Address, Passer, hops_of
@@ -382,12 +382,6 @@ class Router:
             reply(answer)
 
         self.passer.send(request, to, heard, hops)
-
-
-def identity_of(model: str, version: int, release: str) -> bytes:
-    """The header lines that name what computes an answer."""
-    names = {"model": model, "version": str(version), "release": release}
-    return "".join(f"x-lockgate-{what}: {quote(name, safe='')}\r\n" for what, name in names.items()).encode()
 
 
 def _wrong_method(request: Request, route: Route) -> Answer:
