@@ -14,7 +14,6 @@ import select
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from typing import Any
 
 from lockgate.wire.programs import LONGEST_PACKET, MOST_DESCRIPTORS, ForkAnswer, ForkOrder
 from lockgate.worker.forked import become, settle
+from lockgate.worker.local_sockets import is_same_user
 
 # what serving and examining a model of the usual kind would import; what is not installed is left out
 IMPORTED: tuple[str, ...] = (
@@ -152,7 +152,7 @@ class Server:
     def _greet(self) -> None:
         with suppress(OSError):
             line, _ = self._listener.accept()
-            if _user_of(line) != os.getuid():
+            if not is_same_user(line):
                 line.close()
                 return
             line.setblocking(False)
@@ -281,12 +281,6 @@ def _is_over(held: int) -> bool:
 def _close(fds: Sequence[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _user_of(line: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    told: tuple[int, int, int] = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return told[1]
 
 
 if __name__ == "__main__":
