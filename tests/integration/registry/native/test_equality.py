@@ -90,6 +90,9 @@ def test_each_read_answers_what_mlflow_answers(filled: Pair) -> None:
 
         if filled.database.kind == POSTGRESQL:
             ours, told = _sorted(ours), _sorted(told)
+            if method == "get_latest_versions" and isinstance(told, list):
+                # its statement has no ORDER BY: the planner's counts decide whether rows come by index or as they lie
+                ours, told = _by_stage(ours), _by_stage(told)
         assert ours == told, (method, args)
 
 
@@ -148,6 +151,10 @@ def _sorted(found: Any) -> Any:
                 if isinstance(row.get(name), list):
                     row[name].sort(key=lambda each, key=key: each[key] if key else each)
     return found
+
+
+def _by_stage(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(versions, key=lambda version: version["_current_stage"])
 
 
 def _without_aliases(versions: Any) -> None:
