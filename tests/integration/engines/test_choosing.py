@@ -23,7 +23,9 @@ Load = Callable[[Path], Any]
 
 FOREST, LINEAR = "a forest by its trees", "a linear model's own operations"
 MATRIX, FRAME = "its own predict on a matrix", "its own predict on a data frame"
-SIGNED = {
+# whichever was quicker when it was loaded
+QUICKER = ("LightGBM's trees as bit vectors", "LightGBM's own trees on one thread")
+SIGNED: dict[str, tuple[Callable[..., Path], str | tuple[str, ...]]] = {
     "logistic": (partial(models.scikit_learn, name="logistic"), LINEAR),
     "logistic, texts": (partial(models.scikit_learn, name="logistic", words=True), LINEAR),
     "logistic, probabilities": (partial(models.scikit_learn, name="logistic", method="predict_proba"), LINEAR),
@@ -41,7 +43,7 @@ SIGNED = {
     "support vectors": (partial(models.scikit_learn, name="support vectors"), MATRIX),
     "columns": (partial(models.scikit_learn, name="columns"), FRAME),
     **{
-        f"LightGBM, {kind}": (partial(models.lightgbm, kind=kind), "LightGBM's own trees on one thread")
+        f"LightGBM, {kind}": (partial(models.lightgbm, kind=kind), QUICKER)
         for kind in ("two", "three", "numbers", "booster")
     },
     **{
@@ -85,7 +87,8 @@ def test_a_models_own_way_answers_as_mlflow_does(name: str, tmp_path: Path, load
     engine = choose(model, tmp_path / "model", EngineKind.NATIVE, None)
 
     assert engine is not None
-    assert (engine.name, engine.how, engine.features) == ("native", how, FEATURES)
+    assert (engine.name, engine.features) == ("native", FEATURES)
+    assert engine.how in (how if isinstance(how, tuple) else [how])
     assert engine.accepts.frames
     assert engine.accepts.columns == tuple(COLUMNS)
     batches = 300 if request.config.getoption("--long") else 6
@@ -106,7 +109,8 @@ def test_without_a_signature_frames_and_arrays_and_whole_numbers_are_tried_too(
     engine = choose(model, tmp_path / "model", EngineKind.NATIVE, None)
 
     assert engine is not None
-    assert (engine.how, engine.accepts.frames, engine.accepts.arrays) == (how, True, True)
+    assert engine.how in (how if isinstance(how, tuple) else [how])
+    assert (engine.accepts.frames, engine.accepts.arrays) == (True, True)
     for rows in (_rows(1, 1), _rows(5, 2), _rows(4, 3).round()):
         data = rows.astype(int).tolist() if (rows == rows.round()).all() and engine.accepts.integers else rows.tolist()
         columns = list(engine.accepts.columns or COLUMNS)
