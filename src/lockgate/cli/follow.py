@@ -30,12 +30,16 @@ _DOING = {
     PromotionState.WARMING: "starting its workers",
     PromotionState.SWITCHING: "switching traffic to it",
 }
+# a rollback finds the workers it left parked, as a rule, and only the server knows whether it does
+_GOING_BACK = "going back to its workers; those that have left are started"
 
 Tell = Callable[[str], None]
 
 
 def doing(promotion: Promotion) -> str:
     """What a promotion does now, for a person."""
+    if promotion.kind == "rollback" and promotion.state == PromotionState.WARMING.value:
+        return _GOING_BACK
     told = next((text for state, text in _DOING.items() if state.value == promotion.state), promotion.state)
     return (
         f"{told}: {promotion.because}" if promotion.because and promotion.state in ("waiting", "validating") else told

@@ -94,6 +94,16 @@ def test_a_promotion_that_gets_done_exits_0_and_says_where_it_is_served(
     }  # fmt: skip
 
 
+def test_a_rollback_says_that_it_starts_only_workers_that_have_left(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Lockgate, "rollback", lambda _self, *_what, **_more: server.next())
+    back = replace(OPEN, kind="rollback")
+    server.states = [replace(back, state="warming"), replace(back, state="done", verdict=HOLDS)]
+    assert _run("rollback", "fraud", "--reason", "worse") == 0
+    assert "going back to its workers; those that have left are started" in capsys.readouterr().err
+
+
 def test_wait_may_stand_before_other_words_and_outlasts_a_wait_for_people(server: Server) -> None:
     server.states = [OPEN, OPEN, OPEN, replace(OPEN, state="done", verdict=HOLDS)]
     assert _run("promote", "--wait", "fraud@7", "--to", "production") == 0
