@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lockgate.wire.workers import CONTROL_SOCKET, Command
 from lockgate.worker.local_sockets import bound, is_same_user
 
-_log = logging.getLogger("lockgate.worker")
 _LONGEST_LINE = 1024 * 1024  # it may name every worker of an environment
 
-Handler = Callable[[Command, dict[str, Any]], Awaitable[dict[str, Any]]]
+Answer = dict[str, Any]
+Handler = Callable[[Command, dict[str, Any]], Answer | Awaitable[Answer]]
 
 
 class Control:
-    """The listening end. `handle` gives the answers, `listener` the socket that the `listener` command sends along."""
+    """The listening end. `handle` gives the answers, `listener` the socket that the `listener` command sends along.
+
+    What `handle` answers at once goes out at once, from the loop's own callback: the agent waits for it in a cutover,
+    and another turn of a busy worker's loop is a millisecond.
+    """
 
     def __init__(self, folder: Path, handle: Handler, listener: Callable[[], socket.socket | None]) -> None:
         self._handle = handle
@@ -34,41 +38,75 @@ class Control:
         while True:
             connection, _ = await loop.sock_accept(self._socket)
             connection.setblocking(False)
-            task = loop.create_task(self._converse(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            if is_same_user(connection):
+                loop.add_reader(connection.fileno(), self._read, connection, bytearray())
+            else:
+                connection.close()
 
-    async def _converse(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        with connection:
-            if not is_same_user(connection):
-                return
-            waiting = b""
-            try:
-                while data := await loop.sock_recv(connection, 4096):
-                    waiting += data
-                    if len(waiting) > _LONGEST_LINE:
-                        return
-                    *lines, waiting = waiting.split(b"\n")
-                    for line in lines:
-                        await self._answer(connection, line)
-            except OSError:
-                return  # the other end is gone, which is its right
+    def _read(self, connection: socket.socket, waiting: bytearray) -> None:
+        try:
+            data = connection.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""  # the other end is gone, which is its right
+        waiting += data
+        if not data or len(waiting) > _LONGEST_LINE:
+            _end(connection)
+            return
+        *lines, rest = waiting.split(b"\n")
+        waiting[:] = rest
+        for line in lines:
+            with _ended_by_failure(connection):
+                self._answer(connection, bytes(line))
 
-    async def _answer(self, connection: socket.socket, line: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        question = None
-        listener = None
+    def _answer(self, connection: socket.socket, line: bytes) -> None:
+        question = command = None
         try:
             asked: dict[str, Any] = json.loads(line)
             question = asked["id"]
             command = Command(asked["command"])
-            told = await self._handle(command, asked)
-            listener = self._listener() if command is Command.LISTENER else None
+            told = self._handle(command, asked)
         except (ValueError, KeyError, TypeError) as error:
             told = {"ok": False, "because": f"not a command: {error}"}
+        if isinstance(told, dict):
+            self._say(connection, question, told, command)
+            return
+        task = asyncio.ensure_future(self._say_later(connection, question, told, command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _say_later(
+        self, connection: socket.socket, question: Any, told: Awaitable[Answer], command: Command | None
+    ) -> None:
+        with _ended_by_failure(connection):
+            self._say(connection, question, await told, command)
+
+    def _say(self, connection: socket.socket, question: Any, told: Answer, command: Command | None) -> None:
+        if connection.fileno() < 0:
+            return  # it has ended meanwhile
         answer = json.dumps({"id": question, **told}).encode() + b"\n"
-        if listener is not None:
-            socket.send_fds(connection, [answer], [listener.fileno()])
-        else:
-            await loop.sock_sendall(connection, answer)
+        listener = self._listener() if command is Command.LISTENER else None
+        try:
+            if listener is not None:
+                socket.send_fds(connection, [answer], [listener.fileno()])
+            else:
+                connection.sendall(answer)
+        except OSError:
+            _end(connection)  # who does not read its answers either
+
+
+@contextmanager
+def _ended_by_failure(connection: socket.socket) -> Iterator[None]:
+    """Whoever asked hears at once that there will be no answer."""
+    try:
+        yield
+    except BaseException:
+        _end(connection)
+        raise
+
+
+def _end(connection: socket.socket) -> None:
+    if connection.fileno() >= 0:
+        asyncio.get_running_loop().remove_reader(connection.fileno())
+        connection.close()

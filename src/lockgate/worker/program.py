@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,13 @@ class Worker:
         self._router.close()
         return code
 
-    async def _handle(self, command: Command, asked: dict[str, Any]) -> dict[str, Any]:
+    def _handle(self, command: Command, asked: dict[str, Any]) -> dict[str, Any] | Awaitable[dict[str, Any]]:
         done = True
         match command:
             case Command.HELLO:
                 pass
             case Command.GO:
-                done = await self._go()
+                return self._go()
             case Command.DRAIN if asked.get("forward"):
                 self._make_way([Path(folder) for folder in asked.get("to", ())], park=bool(asked.get("park")))
             case Command.DRAIN:
@@ -96,6 +96,9 @@ class Worker:
                 self._router.tell_routes(asked)
             case Command.SPLIT:
                 self._router.tell_split(asked)
+        return self._told(done)
+
+    def _told(self, done: bool) -> dict[str, Any]:
         return {"ok": done, "listener": self._listener is not None, **_fields(self._status())}
 
     def _status(self) -> WorkerStatus:
@@ -151,14 +154,14 @@ class Worker:
 
     # --- taking traffic, and giving it up
 
-    async def _go(self) -> bool:
+    async def _go(self) -> dict[str, Any]:
         if self._state not in (GroupState.READY, GroupState.DRAINING, GroupState.SERVING) or self._listener is None:
-            return False
+            return self._told(False)
         self._stay()
         self._router.turn(Traffic.ANSWER)
         await self._edges.accept(self._listener)
         self._state = GroupState.SERVING
-        return True
+        return self._told(True)
 
     def _make_way(self, to: Sequence[Path], *, park: bool) -> None:
         """Accept no more and let others have the clients; then stay warm, or leave."""

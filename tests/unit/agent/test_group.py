@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from lockgate.adapters.processes.group import TRY_AGAIN_SECONDS, Group
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from lockgate.adapters.processes.control import ControlLine, Unreachable
+from lockgate.adapters.processes.folder import WorkerRecord
+from lockgate.adapters.processes.group import TRY_AGAIN_SECONDS, Group, Member, ask_all
+from lockgate.adapters.processes.process import Process
 from lockgate.domain.serving import GroupState
+from lockgate.wire.workers import Command
 
 
 def test_a_death_is_followed_by_another_try_after_a_moment() -> None:
@@ -39,3 +46,43 @@ def test_deaths_far_apart_do_not_add_up() -> None:
 
 def test_a_group_that_may_leave_wants_nobody() -> None:
     assert Group("e", "r", wanted=2, leaving=True).seen().wanted == 0
+
+
+@dataclass
+class Line:
+    """A worker's end of the conversation, which notes in `happened` what comes when. `there` False: nobody answers."""
+
+    worker: str
+    happened: list[str]
+    there: bool = True
+    said: dict[str, Any] = field(default_factory=lambda: {"ok": True, "state": "serving"})
+
+    def send(self, command: Command, _seconds: float, **_more: Any) -> int:
+        if not self.there:
+            raise Unreachable("nobody is there")
+        self.happened.append(f"{command} to {self.worker}")
+        return 7
+
+    def hear(self, number: int) -> dict[str, Any]:
+        self.happened.append(f"{number} of {self.worker}")
+        return self.said
+
+
+def member(line: Line) -> Member:
+    return Member(WorkerRecord(line.worker, 1, 1, "e", "r", 1, ""), Process(1, -1), cast(ControlLine, line), 0.0)
+
+
+def test_all_are_told_before_the_first_answer_is_waited_for() -> None:
+    happened: list[str] = []
+    members = [member(Line("a", happened)), member(Line("b", happened))]
+    assert ask_all(members, Command.GO) == [True, True]
+    assert happened == ["go to a", "go to b", "7 of a", "7 of b"]
+    assert [m.state for m in members] == [GroupState.SERVING] * 2
+
+
+def test_one_that_cannot_be_told_keeps_no_other_from_being_told() -> None:
+    happened: list[str] = []
+    refusing = Line("b", happened, said={"ok": False, "state": "failed"})
+    members = [member(Line("a", happened, there=False)), member(refusing), member(Line("c", happened))]
+    assert ask_all(members, Command.GO) == [False, False, True]
+    assert [m.state for m in members] == [GroupState.STARTING, GroupState.FAILED, GroupState.SERVING]

@@ -26,11 +26,33 @@ class ControlLine:
 
     def ask(self, command: Command, seconds: float, **more: Any) -> dict[str, Any]:
         """The worker's answer. Raises Unreachable after `seconds` of silence."""
-        return self._exchange(command, seconds, more)[0]
+        return self.hear(self.send(command, seconds, **more))
+
+    def send(self, command: Command, seconds: float, **more: Any) -> int:
+        """Put a question without waiting for its answer, which `hear` takes by the number that is returned.
+
+        Raises Unreachable when the worker cannot be asked.
+        """
+        self._asked += 1
+        try:
+            line = self._line = self._line or _connected(self._folder, seconds)
+            line.settimeout(seconds)
+            line.sendall(json.dumps({"id": self._asked, "command": command.value, **more}).encode() + b"\n")
+        except OSError as error:
+            self.close()
+            raise Unreachable(str(error)) from error
+        return self._asked
+
+    def hear(self, number: int) -> dict[str, Any]:
+        """The answer to the question of that number. Raises Unreachable after as long a silence as was told then."""
+        told, fds = self._answer(number)
+        for extra in fds:
+            os.close(extra)
+        return told
 
     def take_listener(self, seconds: float) -> socket.socket | None:
         """A duplicate of the worker's listening socket, or None when it holds none any more."""
-        _, fds = self._exchange(Command.LISTENER, seconds, {})
+        _, fds = self._answer(self.send(Command.LISTENER, seconds))
         for extra in fds[1:]:
             os.close(extra)
         return socket.socket(fileno=fds[0]) if fds else None
@@ -42,13 +64,12 @@ class ControlLine:
             self._line = None
             self._waiting = b""
 
-    def _exchange(self, command: Command, seconds: float, more: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        self._asked += 1
+    def _answer(self, number: int) -> tuple[dict[str, Any], list[int]]:
         fds: list[int] = []
         try:
-            line = self._line = self._line or _connected(self._folder, seconds)
-            line.settimeout(seconds)
-            line.sendall(json.dumps({"id": self._asked, "command": command.value, **more}).encode() + b"\n")
+            line = self._line
+            if line is None:
+                raise Unreachable("the conversation has ended")
             while True:
                 while b"\n" not in self._waiting:
                     data, got, _, _ = socket.recv_fds(line, 65536, 4)
@@ -58,7 +79,7 @@ class ControlLine:
                     self._waiting += data
                 raw, _, self._waiting = self._waiting.partition(b"\n")
                 told: dict[str, Any] = json.loads(raw)
-                if told.get("id") == self._asked:  # else the late answer to a question that was given up
+                if told.get("id") == number:  # else the late answer to a question that was given up
                     return told, fds
         except (OSError, ValueError, Unreachable) as error:
             self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,19 @@ class Member:
 
     def ask(self, command: Command, seconds: float = _COMMAND_WITHIN, **more: Any) -> bool:
         """Send a command and keep the state it answers with. False when it refuses or does not answer."""
+        return self.begin(command, seconds, **more)()
+
+    def begin(self, command: Command, seconds: float = _COMMAND_WITHIN, **more: Any) -> Callable[[], bool]:
+        """Send a command. What is returned waits for the answer and is what `ask` would have said; call it once."""
         try:
-            told = self.line.ask(command, seconds, **more)
+            number = self.line.send(command, seconds, **more)
+        except Unreachable:
+            return lambda: False
+        return lambda: self._hear(number)
+
+    def _hear(self, number: int) -> bool:
+        try:
+            told = self.line.hear(number)
             self.state = GroupState(told["state"])
             self.heard_at = time.monotonic()
         except (Unreachable, KeyError, ValueError):
@@ -94,6 +106,12 @@ class Member:
         self.process.close()
         if self.child is not None:
             self.child.let_go()
+
+
+def ask_all(members: Iterable[Member], command: Command, **more: Any) -> list[bool]:
+    """Send a command to all of them before the first answer is waited for; what each of them said."""
+    answers = [member.begin(command, **more) for member in members]
+    return [answer() for answer in answers]
 
 
 @dataclass(slots=True)

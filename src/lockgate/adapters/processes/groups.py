@@ -16,7 +16,7 @@ import structlog
 
 from lockgate.adapters.processes.control import Unreachable
 from lockgate.adapters.processes.folder import RunFolder, WorkerRecord, last_words
-from lockgate.adapters.processes.group import Group, Member
+from lockgate.adapters.processes.group import Group, Member, ask_all
 from lockgate.adapters.processes.group_folders import GroupFolders
 from lockgate.adapters.processes.ports import open_listener
 from lockgate.adapters.processes.process import Process, started_at
@@ -162,7 +162,7 @@ class ProcessGroups:
         loaded = [m for m in group.members.values() if m.state not in (GroupState.STARTING, GroupState.FAILED)]
         for member in loaded:
             member.kill_at = None
-        return bool(loaded) and _each(member.ask(Command.GO) for member in loaded)
+        return bool(loaded) and all(ask_all(loaded, Command.GO))
 
     def admit(self, endpoint: str, tokens: Sequence[str]) -> None:
         """Let only callers with one of these tokens in, told by their digests. A worker is told what it lacks."""
@@ -196,10 +196,7 @@ class ProcessGroups:
         group.leaving = not park
         limit = max(_GRACE_SECONDS, self._timeouts.get((endpoint, release), _GRACE_SECONDS)) + _DRAIN_MARGIN_SECONDS
         to = self._folders_of_others(group) if forward else []
-        return _each(
-            self._told_to_leave(member, Command.DRAIN, limit, forward=forward, park=park, to=to)
-            for member in group.members.values()
-        )
+        return self._told_to_leave(group, Command.DRAIN, limit, forward=forward, park=park, to=to)
 
     def rest(self, endpoint: str, release: str) -> bool:
         """Take a drain back: the group stays warm without accepting."""
@@ -207,14 +204,14 @@ class ProcessGroups:
         group.leaving = False
         for member in group.members.values():
             member.kill_at = None
-        return _each(member.ask(Command.REST) for member in group.members.values())
+        return all(ask_all(group.members.values(), Command.REST))
 
     def stop(self, endpoint: str, release: str) -> bool:
         """End the group's workers after what they are answering now. A group without workers is forgotten at once."""
         group = self._group(endpoint, release)
         group.leaving = True
         limit = self._timeouts.get((endpoint, release), _GRACE_SECONDS) + _STOP_LIMIT_SECONDS
-        return _each(self._told_to_leave(member, Command.STOP, limit) for member in group.members.values())
+        return self._told_to_leave(group, Command.STOP, limit)
 
     def close(self, endpoint: str) -> None:
         """Close the listening socket."""
@@ -371,11 +368,14 @@ class ProcessGroups:
         elif not asked_to:
             group.died(now - member.since, because, now)
 
-    def _told_to_leave(self, member: Member, command: Command, limit: float, **more: Any) -> bool:
-        if member.kill_at is None:
-            member.kill_at = self._clock() + limit
+    def _told_to_leave(self, group: Group, command: Command, limit: float, **more: Any) -> bool:
+        members = list(group.members.values())
+        for member in members:
+            if member.kill_at is None:
+                member.kill_at = self._clock() + limit
+        answers = ask_all(members, command, **more)
         # one that has ended accepts no more either; one that has not bound its socket yet never did
-        return member.ask(command, **more) or not member.process.alive
+        return all(done or not member.process.alive for member, done in zip(members, answers, strict=True))
 
     def _take_listener(self, member: Member) -> None:
         if member.record.endpoint in self._listeners:
@@ -405,8 +405,3 @@ def _in_a_header(host: str) -> str:
     """How a Host header names it, without the port."""
     bare = host.strip("[]")
     return f"[{bare}]" if ":" in bare else bare
-
-
-def _each(done: Iterable[bool]) -> bool:
-    """Whether all of them took effect; unlike `all`, it asks every one."""
-    return all(list(done))
