@@ -119,14 +119,16 @@ class Agent:
         """Do what the facts allow. True when something was done.
 
         The deeds of a cutover follow one another without asking the record in between: blue and green both accept.
+        Whatever else is to be done, as ending what is parked no longer, waits until the traffic has moved.
         """
         done = False
         for _ in range(_DEEDS_OF_A_CUTOVER):
             actions = decide(desired, seen, self._groups.ports(), self._reserved, apart)
-            took_effect = [action for action in actions if self._act(action)]
-            done = done or bool(took_effect)
-            if not any(isinstance(action, Go | Drain) for action in took_effect):
-                break
+            moved = [action for action in actions if isinstance(action, Go | Drain) and self._act(action)]
+            if not moved:
+                others = [action for action in actions if not isinstance(action, Go | Drain) and self._act(action)]
+                return done or bool(others)
+            done = True
             seen = self._groups.look()
         return done
 

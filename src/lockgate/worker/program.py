@@ -27,6 +27,7 @@ from lockgate.worker.routing.traffic import Traffic
 
 _log = logging.getLogger("lockgate.worker")
 _LOOK_EVERY = 0.02
+_HAND_OVER_AFTER = 0.01  # less than the first look of one that is to become quiet
 EXIT_FAILED = 3
 
 
@@ -49,6 +50,7 @@ class Worker:
         self._because = ""
         self._served: Served | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._handing: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[int] | None = None
 
     async def run(self) -> int:
@@ -167,8 +169,11 @@ class Worker:
         """Accept no more and let others have the clients; then stay warm, or leave."""
         self._edges.accept_no_more()
         self._router.turn(Traffic.FORWARD, to)
-        # from here on nothing is answered here, which is what the agent waits to hear: handing over comes after
-        asyncio.get_running_loop().call_soon(self._hand_over, to)
+        # from here on nothing is answered here, which is what the agent waits to hear. Handing over takes time that the
+        # other workers of this release need to stop as well, so it comes after; who asks meanwhile is handed over then
+        if self._handing is not None:
+            self._handing.cancel()
+        self._handing = asyncio.get_running_loop().call_later(_HAND_OVER_AFTER, self._hand_over, to)
         self._quieten(self._config.idle_seconds, then_stay=park)
 
     def _hand_over(self, to: Sequence[Path]) -> None:
