@@ -134,7 +134,9 @@ def test_without_statistics_a_promotion_reads_a_model_a_few_times_at_most(backen
     )
     read = _rows_read_for_promotions(backend, tmp_path, *forgotten)
 
-    assert {statement: rows for statement, rows in read.items() if rows > 4 * _VERSIONS} == {}
+    # an update looks for what to change in four places, and which of them it reads whole is PostgreSQL's to say;
+    # a model read again for each of its versions would be two thousand times a model
+    assert {statement: rows for statement, rows in read.items() if rows > 10 * _VERSIONS} == {}
 
 
 def _rows_read_for_promotions(backend: Backend, folder: Path, *first: str) -> dict[str, int]:
