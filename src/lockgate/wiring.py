@@ -225,7 +225,7 @@ class Node:
     @cached_property
     def post(self) -> Post:
         """Carries deliveries out. Raises BadInput when there is no good key for their secrets."""
-        from lockgate.adapters.webhooks.keys import encryption_key
+        from lockgate.adapters.keys.webhooks import encryption_key
         from lockgate.adapters.webhooks.sender import HttpSender, schemes
         from lockgate.domain.webhooks import Persistence
         from lockgate.usecases.webhooks import Post
@@ -499,7 +499,7 @@ def webhook_environment(settings: Settings) -> dict[str, str]:
 
     Raises BadInput for something that is no key, Unavailable when it can be neither read nor made.
     """
-    from lockgate.adapters.webhooks.keys import KEY_VARIABLE, encryption_key
+    from lockgate.adapters.keys.webhooks import KEY_VARIABLE, encryption_key
 
     private = "true" if settings.webhook_allow_private_ips else "false"
     return {KEY_VARIABLE: encryption_key(settings.home, os.environ), "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": private}

@@ -7,17 +7,15 @@ import socket
 import struct
 from pathlib import Path
 
+from lockgate.wire.sockets import address
+
 
 def bound(folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STREAM, backlog: int = 16) -> socket.socket:
     """A listening socket that does not block, at `<folder>/<name>`. Raises OSError when there is one already."""
     listening = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
     try:
-        held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        try:
-            # by way of the open folder: a path of a Unix socket has at most 107 bytes, a home may have more
-            listening.bind(f"/proc/self/fd/{held}/{name}")
-        finally:
-            os.close(held)
+        with address(folder, name) as place:
+            listening.bind(place)
         listening.listen(backlog)
     except OSError:
         listening.close()
@@ -29,11 +27,8 @@ def connected(folder: Path, name: str, kind: socket.SocketKind = socket.SOCK_STR
     """A connection to `<folder>/<name>` that does not block. Raises OSError when nobody of this user listens there."""
     line = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
     try:
-        held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        try:
-            line.connect(f"/proc/self/fd/{held}/{name}")
-        finally:
-            os.close(held)
+        with address(folder, name) as place:
+            line.connect(place)
         if not is_same_user(line):
             raise PermissionError(f"another user listens at {folder}/{name}")
     except OSError:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from lockgate.adapters.keys.webhooks import KEY_FILE, KEY_VARIABLE, encryption_key
 from lockgate.adapters.webhooks.addresses import is_public
-from lockgate.adapters.webhooks.keys import KEY_FILE, KEY_VARIABLE, encryption_key
 from lockgate.adapters.webhooks.sender import retry_after, schemes
 from lockgate.adapters.webhooks.signing import headers
 from lockgate.domain.errors import BadInput, Unavailable

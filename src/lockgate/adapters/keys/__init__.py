@@ -1,1 +1,2 @@
-"""Keys that sign the record's checkpoints: Ed25519, in a file of the owner's own or given by whoever starts us."""
+"""Keys, each in a file of the owner's own or given by whoever starts us: the record's checkpoints are signed with one
+(Ed25519), the secrets of webhooks stored under another."""

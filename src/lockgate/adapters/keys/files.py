@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from lockgate.adapters.keys.ed25519 import Ed25519Signer
+from lockgate.adapters.keys.kept import make_once
 from lockgate.domain.errors import BadInput, Conflict, Unavailable
 
 KEY_VARIABLE = "LOCKGATE_CHECKPOINT_KEY"
@@ -107,17 +107,7 @@ class FileKeys:
         if not self.given:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.chmod(0o700)
-        # written whole under a name of its own, then linked: of several processes one wins, and all read the winner's
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        make_once(path, pem)
 
     def _read(self, told: bytes) -> Ed25519Signer:
         try:

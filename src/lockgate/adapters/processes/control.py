@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from lockgate.wire.sockets import address
 from lockgate.wire.workers import CONTROL_SOCKET, Command
 
 
@@ -90,16 +91,11 @@ class ControlLine:
 
 def _connected(folder: Path, seconds: float) -> socket.socket:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    held = -1
     try:
-        held = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         line.settimeout(seconds)
-        # by way of the open folder: a path of a Unix socket has at most 107 bytes
-        line.connect(f"/proc/self/fd/{held}/{CONTROL_SOCKET}")
+        with address(folder, CONTROL_SOCKET) as place:
+            line.connect(place)
     except OSError:
         line.close()
         raise
-    finally:
-        if held >= 0:
-            os.close(held)
     return line

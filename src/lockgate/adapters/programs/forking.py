@@ -27,6 +27,7 @@ from lockgate.adapters.programs.cold import ColdPrograms, Held
 from lockgate.adapters.programs.surroundings import import_path, scrubbed
 from lockgate.usecases.program_ports import Child, ProgramOrder
 from lockgate.wire.programs import LONGEST_PACKET, ForkAnswer, ForkOrder
+from lockgate.wire.sockets import address
 
 _MODULE = "lockgate.worker.forkserver"
 _BACKLOG = 64
@@ -162,8 +163,9 @@ class ForkedPrograms:
             line = _connect(path)
             if line is None:
                 path.unlink(missing_ok=True)
-                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, _short(path) as short:
-                    listener.bind(short)
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                    with address(path.parent, path.name) as place:
+                        listener.bind(place)
                     listener.listen(_BACKLOG)
                     self._begin(listener)
                 line = _connect(path)
@@ -247,8 +249,8 @@ def _connect(path: Path) -> socket.socket | None:
     """None when nobody listens there."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        with _short(path) as short:
-            line.connect(short)
+        with address(path.parent, path.name) as place:
+            line.connect(place)
     except (FileNotFoundError, ConnectionRefusedError):
         line.close()
         return None
@@ -256,16 +258,6 @@ def _connect(path: Path) -> socket.socket | None:
         line.close()
         raise
     return line
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """The same place by way of the open folder: a path of a Unix socket has at most 107 bytes, a home may have more."""
-    held = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{held}/{path.name}"
-    finally:
-        os.close(held)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import socket
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from lockgate.domain.manifest import Manifest, PinnedFile
 from lockgate.domain.serving import GroupState
 from lockgate.domain.validation import ExamineRequest
 from lockgate.usecases.program_ports import Programs
+from lockgate.wire.sockets import address
 from lockgate.wire.workers import CONTROL_SOCKET, STATUS_FILE, Command, WorkerConfig, WorkerStatus
 
 _HOST = "127.0.0.1"
@@ -79,18 +79,17 @@ class Serving:
 
     def _ask(self, command: Command) -> dict[str, Any] | None:
         """One question; None when it cannot be asked yet."""
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            with (
+                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control,
+                address(self._folder, CONTROL_SOCKET) as place,
+            ):
                 control.settimeout(_CONTROL_SECONDS)
-                # by way of the open folder: a path of a Unix socket has at most 107 bytes, ours may have more
-                control.connect(f"/proc/self/fd/{folder}/{CONTROL_SOCKET}")
+                control.connect(place)
                 control.sendall(json.dumps({"id": 1, "command": command.value}).encode() + b"\n")
                 return _line(control.recv)
         except (OSError, ValueError):
             return None
-        finally:
-            os.close(folder)
 
 
 def _line(receive: Callable[[int], bytes]) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from lockgate.adapters.keys.kept import make_once
 from lockgate.domain.errors import BadInput, Unavailable
 
 KEY_VARIABLE = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
@@ -39,17 +39,7 @@ def _kept(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return _read(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # written whole under a name of its own, then linked: of several processes one wins, and all read the winner's
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(base64.urlsafe_b64encode(secrets.token_bytes(_BYTES)).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    make_once(path, base64.urlsafe_b64encode(secrets.token_bytes(_BYTES)) + b"\n")
     return _read(path)
 
 
