@@ -166,7 +166,12 @@ async def measure(order: Order) -> Result:
     run = Run(order)
     clients: list[Client] = []
     for number in range(order.connections):
-        _, client = await loop.create_connection(lambda n=number: Client(run, n), "127.0.0.1", order.port)  # type: ignore[misc]
+        try:
+            _, client = await loop.create_connection(lambda n=number: Client(run, n), "127.0.0.1", order.port)  # type: ignore[misc]
+        except OSError as error:
+            run.result.errors += 1
+            run.result.note(f"it takes no connection: {error}")
+            return run.result
         clients.append(client)
     began, spent = time.perf_counter(), time.process_time()
     run.until = began + order.seconds
@@ -234,7 +239,7 @@ class Load:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode or not done.stdout.strip():
-            raise RuntimeError(f"wrk failed: {done.stderr or done.stdout}")
+            return Result(errors=1, said=f"wrk failed: {done.stderr or done.stdout}"[:400])
         told = json.loads(done.stdout.strip().splitlines()[-1])
         busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return compared(told, order, len(answers), busy)

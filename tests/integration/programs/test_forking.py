@@ -21,6 +21,7 @@ from lockgate.adapters.programs.cold import ColdChild
 from lockgate.adapters.programs.forking import ForkedChild, ForkedPrograms
 from lockgate.usecases.program_ports import Child, ProgramOrder
 from lockgate.wire.programs import LONGEST_PACKET, ForkAnswer, ForkOrder
+from lockgate.wire.sockets import address
 
 LIMIT = 60.0
 ROOT = Path(__file__).parents[3]
@@ -237,9 +238,9 @@ def test_nothing_but_programs_of_the_workers_room_is_forked(starter: Starter) ->
         ("lockgate.worker", (0,)),
         ("lockgate.worker", (9,)),
     ):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line, forking._short(path) as short:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line, address(path.parent, path.name) as place:
             line.settimeout(LIMIT)
-            line.connect(short)
+            line.connect(place)
             assert ForkAnswer.decode(line.recv(LONGEST_PACKET)).greeting == programs.server
             asked = ForkOrder(module, (), str(starter.home), {}, inherit)
             with (starter.folder / "log").open("wb") as log:
@@ -255,9 +256,9 @@ def test_a_broken_order_is_refused_and_the_fork_server_goes_on(starter: Starter,
     until(programs.ready, "the fork server")
     (path,) = starter.forks.glob("*.sock")
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line, forking._short(path) as short:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line, address(path.parent, path.name) as place:
         line.settimeout(LIMIT)
-        line.connect(short)
+        line.connect(place)
         line.recv(LONGEST_PACKET)
         line.send(raw)
         assert ForkAnswer.decode(line.recv(LONGEST_PACKET)).refused

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 _LOOK_EVERY = 1.0
@@ -12,7 +11,8 @@ _LOOK_EVERY = 1.0
 class Stalls:
     """Calls `end`, in a thread of its own, when something has lasted longer than `seconds`.
 
-    Whoever does it sets `since` to `time.perf_counter()` before and to 0 after.
+    Whoever does it sets `since` to `time.perf_counter()` before and to 0 after. Seconds in which the whole process
+    stood still (a machine that was paused, SIGSTOP) do not count, since it is looks that are counted and not the clock.
     """
 
     def __init__(self, seconds: float, end: Callable[[], None], *, look_every: float = _LOOK_EVERY) -> None:
@@ -31,8 +31,11 @@ class Stalls:
         self._over.set()
 
     def _look(self) -> None:
+        seen, looks = 0.0, 0
         while not self._over.wait(self._look_every):
             since = self.since
-            if since and time.perf_counter() - since > self._seconds:
+            looks = looks + 1 if since and since == seen else 0
+            seen = since
+            if looks * self._look_every >= self._seconds:
                 self._end()
                 return

@@ -15,14 +15,14 @@ class Threads:
     """Runs blocking work in a few threads and tells of it on the loop's thread.
 
     The thread that loads a model is the one that first uses it. Work that overruns its limit keeps its thread (Python
-    cannot stop it), so the rest gets fresh ones. After eight such threads `stuck` is set and the process should be
-    replaced.
+    cannot stop it), so the rest gets fresh ones. When eight threads are kept so `stuck` is set and the process should
+    be replaced.
     """
 
     def __init__(self, threads: int) -> None:
         self.count = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
-        self._lost = 0
+        self.kept = 0  # threads, by work that overran its limit and goes on
         self.stuck = asyncio.Event()
 
     def here(self, work: Callable[[], _T]) -> _T:
@@ -38,14 +38,15 @@ class Threads:
         pool = self._pool
         future = pool.submit(work)
 
-        told = False
+        told = kept = False
 
         def late() -> None:
-            nonlocal told
+            nonlocal told, kept
             if future.done() and not future.cancelled():
                 return  # its answer is on its way
             told = True
             if not future.cancel():
+                kept = True
                 self._abandon(pool)
             done(None)
 
@@ -54,6 +55,8 @@ class Threads:
 
         def tell() -> None:
             timer.cancel()
+            if kept:
+                self.kept -= 1  # it did end: the process was paused, say, or the model was very slow
             if not told:
                 done(None if future.cancelled() else future.result())
 
@@ -65,8 +68,8 @@ class Threads:
         self._pool.shutdown(wait=False)
 
     def _abandon(self, pool: ThreadPoolExecutor) -> None:
-        self._lost += 1
-        if self._lost >= _MOST_STUCK_THREADS:
+        self.kept += 1
+        if self.kept >= _MOST_STUCK_THREADS:
             self.stuck.set()
         if pool is self._pool:
             self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="model")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -171,6 +174,36 @@ def test_what_does_not_end_on_the_loops_thread_is_noticed_from_outside() -> None
     stalls.watch()
     stalls.since = time.perf_counter()
     assert ended.wait(30)
+
+
+_PAUSED = """
+import os, sys, time
+from lockgate.worker.invocations.stalls import Stalls
+stalls = Stalls(2.0, lambda: os._exit(4), look_every=0.1)
+stalls.watch()
+stalls.since = time.perf_counter()
+print("begun", flush=True)
+sys.stdin.readline()
+stalls.since = 0.0
+print("ended", flush=True)
+"""
+
+
+def test_the_time_in_which_the_process_was_paused_does_not_count() -> None:
+    child = subprocess.Popen([sys.executable, "-c", _PAUSED], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"begun\n"
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        child.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        assert child.communicate(b"go on\n", timeout=60)[0] == b"ended\n"
+        assert child.returncode == 0
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_what_ends_in_time_is_let_be() -> None:

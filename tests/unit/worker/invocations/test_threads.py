@@ -70,6 +70,22 @@ def test_eight_predictions_that_never_end_are_too_many(release: threading.Event)
     asyncio.run(scene())
 
 
+def test_what_ends_late_keeps_no_thread() -> None:
+    threads = Threads(1)
+
+    async def scene() -> None:
+        for _ in range(9):
+            slow = threading.Event()
+            assert await ran(threads, slow.wait, 0.01) is None
+            slow.set()
+            assert await ran(threads, lambda: 2, 10) == 2
+            while threads.kept:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.001)
+        assert not threads.stuck.is_set()
+
+    asyncio.run(scene())
+
+
 def test_what_loading_raises_reaches_who_asked() -> None:
     threads = Threads(1)
     with pytest.raises(ZeroDivisionError):
