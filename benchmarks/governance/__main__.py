@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmarks.console import progress_of
 from benchmarks.governance import promotions, transitions
 from benchmarks.governance.promotions import AT_ONCE, Crowd
 from benchmarks.governance.transitions import OFF, ON, Cost
@@ -47,7 +47,7 @@ def main() -> int:
                 server = stack.enter_context(postgres.server()) if database == POSTGRESQL else None
                 release = postgres.release(server) if server else release
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockgate-bench-")))
-                progress = stack.enter_context(_progress(console))
+                progress = stack.enter_context(progress_of(console))
                 task = progress.add_task(f"{database}: transitions", total=told.rounds + 2)
                 tick = partial(progress.advance, task)
                 costs.append(transitions.measure(database, server, folder, told.rounds, tick))
@@ -133,11 +133,6 @@ def _arguments() -> argparse.Namespace:
     elif told.page is None and "," in told.databases:
         told.page = PAGE
     return told
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=True)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import httptools
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.console import progress_of
 from benchmarks.growth.operations import ALL_MODELS, BY_NATURE, ONE_MODEL, Operation, Target
 from benchmarks.registry import content, postgres, report, runner, seed, sides
 from benchmarks.registry.cells import POSTGRESQL, SQLITE
@@ -118,7 +119,7 @@ def main() -> int:
                 server = stack.enter_context(postgres.server()) if database == POSTGRESQL else None
                 release = postgres.release(server) if server else release
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockgate-bench-")))
-                progress = stack.enter_context(_progress(console))
+                progress = stack.enter_context(progress_of(console))
                 rows += _database(database, server, folder, told.rounds, progress)
     except (sides.DidNotStart, postgres.NoPostgres) as error:
         print(error, file=sys.stderr)
@@ -283,11 +284,6 @@ def _arguments() -> argparse.Namespace:
     elif told.page is None and "," in told.databases:
         told.page = PAGE
     return told
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=console, transient=True)
 
 
 if __name__ == "__main__":

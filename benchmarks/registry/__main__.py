@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmarks.console import as_make, progress_of
 from benchmarks.registry import postgres, report, runner
 from benchmarks.registry.cells import CELLS, POSTGRESQL, SQLITE
 from benchmarks.registry.runner import ADOPTED, MANY, ONE, ROOT, Outcome, Plan
@@ -43,7 +43,7 @@ def main() -> int:
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(postgres.server()) if POSTGRESQL in plan.databases else None
             release = postgres.release(server) if server else ""
-            progress = stack.enter_context(_progress(console))
+            progress = stack.enter_context(progress_of(console))
             task = progress.add_task("", total=plan.total())
 
             def watch(what: str, done: int) -> None:
@@ -59,7 +59,7 @@ def main() -> int:
     report.show(console, plan, outcome)
     console.print(f"{took / 60:.1f} minutes. {report.machine()}. {report.libraries()}")
     JSON_FILE.parent.mkdir(exist_ok=True)
-    command = " ".join(["make bench-registry", *_as_make(sys.argv[1:])])
+    command = as_make("bench-registry", sys.argv[1:])
     facts = {"machine": report.machine(), "libraries": report.libraries(), "command": command, "took": took}
     JSON_FILE.write_text(json.dumps({**facts, **outcome.as_json()}, indent=1))
     console.print(f"Every round of it: {JSON_FILE.relative_to(ROOT)}")
@@ -89,15 +89,6 @@ def _arguments() -> argparse.Namespace:
     if told.page is None and whole:
         told.page = PAGE
     return told
-
-
-def _as_make(arguments: list[str]) -> list[str]:
-    return [f"ARGS='{' '.join(arguments)}'"] if arguments else []
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.http_client import Result
 from benchmarks.registry.cells import HEALTHY_SECONDS, IDLE_MIB, Cell
-from benchmarks.registry.load import Result
 from benchmarks.registry.runner import ADOPTED, MANY, ONE, Outcome, Plan
 from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK
 

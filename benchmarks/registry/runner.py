@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.http_client import ANSWER_LIMIT, Result
 from benchmarks.registry import seed, sides
 from benchmarks.registry.cells import CELLS, POSTGRESQL, SQLITE, Cell
 from benchmarks.registry.content import SIDE_BY_SIDE
-from benchmarks.registry.load import ANSWER_LIMIT, Order, Result
+from benchmarks.registry.load import Order
 from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK, Side
 
 ROOT = Path(__file__).resolve().parents[2]

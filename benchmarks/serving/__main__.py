@@ -12,8 +12,8 @@ import warnings
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmarks.console import as_make, progress_of
 from benchmarks.registry.report import machine
 from benchmarks.serving import report, runner
 from benchmarks.serving.cells import cells
@@ -37,7 +37,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     outcome, broken_off = Outcome(), False
     try:
-        with _progress(console) as progress:
+        with progress_of(console) as progress:
             task = progress.add_task("", total=plan.total())
 
             def watch(what: str, done: int) -> None:
@@ -52,7 +52,7 @@ def main() -> int:
     took = time.monotonic() - began
     report.show(console, plan, outcome)
     console.print(f"{took / 60:.1f} minutes. {machine()}. {report.libraries()}")
-    command = " ".join(["make bench-serving", *_as_make(sys.argv[1:])])
+    command = as_make("bench-serving", sys.argv[1:])
     facts = {"machine": machine(), "libraries": report.libraries(), "command": command, "took": took}
     JSON_FILE.parent.mkdir(exist_ok=True)
     JSON_FILE.write_text(json.dumps({**facts, **outcome.as_json()}, indent=1))
@@ -82,15 +82,6 @@ def _arguments() -> argparse.Namespace:
     elif told.page is None and not told.only and not told.who:
         told.page = PAGE
     return told
-
-
-def _as_make(arguments: list[str]) -> list[str]:
-    return [f"ARGS='{' '.join(arguments)}'"] if arguments else []
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=True)
 
 
 if __name__ == "__main__":

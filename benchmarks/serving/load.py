@@ -1,12 +1,11 @@
 """The load: `wrk` where there is one, else a client of ours, which also looks at every answer before anything is timed.
 
 `python -m benchmarks.serving.load` is that client, a process of its own: one order a line on standard input, one result
-a line on standard output. It speaks HTTP/1.1 over kept connections straight from the event loop.
+a line on standard output.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -19,14 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httptools
 import uvloop
 
+from benchmarks import http_client
+from benchmarks.http_client import ANSWER_LIMIT, measure
 from benchmarks.serving.asking import PROTOCOLS, Question, questions, static
 
-ANSWER_LIMIT = 60.0  # seconds one answer may take
 SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
@@ -53,36 +52,34 @@ class Order:
         return questions(PROTOCOLS[self.protocol], self.model, self.rows, self.port, list(self.expected))
 
 
-@dataclass(slots=True)
-class Result:
-    """What came of it, times in milliseconds. An error is a status other than 200 or an answer that never came."""
+@dataclass(slots=True, kw_only=True)
+class Result(http_client.Result):
+    """What came of it, with what only predictions are asked for."""
 
-    answered: int = 0
-    errors: int = 0
-    wrong: int = 0
-    a_second: float = 0.0
-    p50: float = 0.0
-    p99: float = 0.0
-    busy: float = 0.0  # how much of a core the load itself took: near 1.0 it is what was measured
     spent: float = 0.0  # microseconds of processor time that one answer took of the server, all its processes together
-    said: str = ""  # the first error or wrong answer
     answers: list[str] = field(default_factory=list)  # the raw right answer to each request, when all were right
-
-    def note(self, what: str) -> None:
-        self.said = self.said or what[:400]
 
 
 class Run:
-    """One order while it is carried out."""
+    """One order while it is carried out. Each connection begins with another request."""
 
     def __init__(self, order: Order) -> None:
         self.result = Result()
-        self.times: list[float] = []
         self.raw: dict[int, bytes] = {}
-        self.until = math.inf
-        self.each = order.each or math.inf
         self.questions = order.questions()
+        self.until = math.inf
+        self._each = order.each or math.inf
+        self._had = [0] * order.connections
         self._read = PROTOCOLS[order.protocol].predictions if order.model else None
+
+    def next(self, connection: int) -> tuple[int, bytes] | None:
+        """A connection's next request with its number, until it is time to stop or it has had as many as each is to."""
+        had = self._had[connection]
+        if had >= self._each or time.perf_counter() >= self.until:
+            return None
+        self._had[connection] += 1
+        number = (connection + 1 + had) % len(self.questions)
+        return number, self.questions[number].request
 
     def judge(self, number: int, status: int, body: bytes) -> None:
         """Count the answer to a request; one that was found right before need not be read again."""
@@ -103,92 +100,11 @@ class Run:
                 self.result.note(f"{seen!r:.150} instead of {right!r:.150}")
 
 
-class Client(asyncio.Protocol):
-    """One connection: asks, waits for the whole answer, asks again. Each connection begins with another request."""
-
-    def __init__(self, run: Run, number: int) -> None:
-        self._run = run
-        self._number = number
-        self._had = 0
-        self._asked = 0.0
-        self._body: list[bytes] = []
-        self._parser = httptools.HttpResponseParser(self)
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def begin(self) -> None:
-        self._asked = time.perf_counter()
-        if self._had >= self._run.each or self._asked >= self._run.until:
-            self._end()
-            return
-        self._number = (self._number + 1) % len(self._run.questions)
-        self._transport.write(self._run.questions[self._number].request)
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_body(self, part: bytes) -> None:
-        self._body.append(part)
-
-    def on_message_complete(self) -> None:
-        self._run.times.append(time.perf_counter() - self._asked)
-        self._had += 1
-        self._run.judge(self._number, self._parser.get_status_code(), b"".join(self._body))
-        self._body.clear()
-        keep = self._parser.should_keep_alive()
-        self._parser = httptools.HttpResponseParser(self)
-        if keep:
-            self.begin()
-        else:
-            self._lost("the connection was not kept")
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        self._lost("the connection was closed in the middle of an answer")
-
-    def _lost(self, why: str) -> None:
-        if not self.done.done():
-            self._run.result.errors += 1
-            self._run.result.note(why)
-            self.done.set_result(None)
-
-    def _end(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-        self._transport.close()
-
-
-async def measure(order: Order) -> Result:
-    """Carry out one order: every connection is open before the clock starts."""
-    loop = asyncio.get_running_loop()
+async def carried_out(order: Order) -> Result:
+    """What came of one order."""
     run = Run(order)
-    clients: list[Client] = []
-    for number in range(order.connections):
-        try:
-            _, client = await loop.create_connection(lambda n=number: Client(run, n), "127.0.0.1", order.port)  # type: ignore[misc]
-        except OSError as error:
-            run.result.errors += 1
-            run.result.note(f"it takes no connection: {error}")
-            return run.result
-        clients.append(client)
-    began, spent = time.perf_counter(), time.process_time()
-    run.until = began + order.seconds
-    for client in clients:
-        client.begin()
-    _, late = await asyncio.wait([client.done for client in clients], timeout=order.seconds + ANSWER_LIMIT)
-    took = time.perf_counter() - began
+    await measure(run, order.port, order.connections, order.seconds)
     result = run.result
-    result.errors += len(late)
-    if late:
-        result.note(f"no answer within {ANSWER_LIMIT:.0f} s")
-    result.a_second = len(run.times) / took
-    result.busy = (time.process_time() - spent) / took
-    if run.times:
-        run.times.sort()
-        result.p50 = 1000 * run.times[len(run.times) // 2]
-        result.p99 = 1000 * run.times[min(len(run.times) - 1, len(run.times) * 99 // 100)]
     if len(run.raw) == len(run.questions):
         result.answers = [run.raw[number].decode() for number in range(len(run.raw))]
     return result
@@ -302,7 +218,7 @@ def main() -> None:
     """Answer orders until standard input ends."""
     for line in sys.stdin:
         told = json.loads(line)
-        result = uvloop.run(measure(Order(**{**told, "expected": tuple(told["expected"])})))
+        result = uvloop.run(carried_out(Order(**{**told, "expected": tuple(told["expected"])})))
         print(json.dumps(asdict(result)), flush=True)
 
 

@@ -9,9 +9,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.registry import sides
 from benchmarks.registry.sides import pss, tree, used
-
-STOP_LIMIT = 20.0
 
 __all__ = ["cores", "end", "hold", "let_go", "memory", "on", "processor_seconds", "start", "tree"]
 
@@ -79,15 +78,7 @@ def let_go(root: int) -> None:
 def end(process: subprocess.Popen[bytes]) -> None:
     """Stop a server and every process of its tree, by their own ids."""
     let_go(process.pid)
-    pids = tree(process.pid)
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_LIMIT)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.wait(10)
+    sides.end(process)
 
 
 def _tell(root: int, number: int) -> None:

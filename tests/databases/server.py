@@ -32,11 +32,13 @@ USER = "lockgate"
 PASSWORD = "s3cret%/@:'\"ÿ"
 # as root initdb and postgres refuse to work: the first of these that exists does
 _ACCOUNTS = ("postgres", "nobody")
-# data that is thrown away needs no disk; every test process holds several pools; short-lived tables are never vacuumed
+# data that is thrown away needs no disk; every test process holds several pools; a plan must not hang on whether the
+# autovacuum happened to come by
 _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "autovacuum": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_connections": "400",

@@ -56,4 +56,7 @@ class Predicting(litserve.LitAPI):
 if __name__ == "__main__":
     api = Predicting(Path(sys.argv[1]), sys.argv[3])
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True, timeout=60)
-    server.run(host="127.0.0.1", port=int(sys.argv[2]), num_api_servers=1, log_level="error", access_log=False)
+    server.run(
+        host="127.0.0.1", port=int(sys.argv[2]), num_api_servers=1, log_level="error", access_log=False,
+        generate_client_file=False,
+    )  # fmt: skip

@@ -8,9 +8,10 @@ from itertools import islice
 import pytest
 
 from benchmarks.growth.__main__ import Row
+from benchmarks.http_client import Result
 from benchmarks.registry import content, report
 from benchmarks.registry.cells import CELLS, SQLITE
-from benchmarks.registry.load import Result, Run
+from benchmarks.registry.load import Run
 from benchmarks.registry.runner import MANY, ONE, Outcome, Plan
 from benchmarks.registry.shots import SHOTS
 from benchmarks.registry.sides import LOCKGATE, SINGLE, STOCK
