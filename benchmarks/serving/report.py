@@ -168,10 +168,10 @@ def page(plan: Plan, outcome: Outcome, *, command: str, took: float) -> str:
         "",
         f"Machine: {machine()}. {libraries()}. Load: {outcome.load}.",
         "",
-        f"One process of each on one core, the load on another {_both(plan)}. Medians of {plan.rounds} rounds "
-        f"of {plan.seconds} s a cell, everybody in turn; whoever is not being measured is held still. Every answer is "
-        "compared with what the model predicts for just that request. Lockgate counts its metrics and gives every "
-        "request its id.",
+        f"One process of each on one core, the load on another{_both(plan)}. Medians of {plan.rounds} rounds "
+        f"of {plan.seconds} s a cell, everybody in turn; whoever is not being measured is held still{_but()}. Every "
+        "answer is compared with what the model predicts for just that request. Lockgate counts its metrics and gives "
+        "every request its id.",
         "",
         *(f"- {title} was not measured: {why}" for title, why in outcome.missing.items()),
         "",
@@ -197,6 +197,11 @@ def _measured(plan: Plan) -> Iterator[tuple[str, int]]:
 
 def _title(model: str, rows: int) -> str:
     return f"{MODELS[model][0].upper()}{MODELS[model][1:]}, {'one row' if rows == 1 else f'{rows} rows'}"
+
+
+def _but() -> str:
+    learning = " and ".join(peer.title for peer in PEERS if peer.learns)
+    return f" (but for {learning}, whose batching learns from the clock)" if learning else ""
 
 
 def _both(plan: Plan) -> str:

@@ -34,7 +34,8 @@ class DidNotStart(Exception):
 class Peer:
     """One other server. `name` is its environment's, `package` the one whose release is told.
 
-    `each`: it is a process for each model. `several`: it is several processes even for one.
+    `each`: it is a process for each model. `several`: it is several processes even for one. `learns`: from the clock,
+    so it is left running at rest while others are measured; held still, it would take the pause for its own slowness.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Peer:
     health: str = "/health"
     each: bool = False
     several: bool = False
+    learns: bool = False
     module: str = ""
 
 
@@ -61,7 +63,8 @@ PEERS = (
     ),
     Peer(
         "BentoML", "bentoml", "bentoml", "bare",
-        "one worker, no access log, no traces, no metrics, adaptive batching for forest and LightGBM", health="/readyz",
+        "one worker, no access log, no traces, no metrics, adaptive batching for forest and LightGBM",
+        health="/readyz", learns=True,
     ),
     Peer(
         "LitServe", "litserve", "litserve", "plain",
@@ -101,9 +104,10 @@ class Side:
     mib: int = 0
     release: str = ""
     settings: str = ""
+    learns: bool = False
 
     def hold(self) -> None:
-        for root in set(self.roots.values()):
+        for root in () if self.learns else set(self.roots.values()):
             processes.hold(root)
 
     def let_go(self, model: str) -> None:
@@ -125,7 +129,7 @@ def start_peer(peer: Peer, folder: Path, stack: Kept, *, both_cores: bool = Fals
     expected = json.loads((folder / "expected.json").read_text())
     if peer.name == "mlserver":
         expected[content.BOOSTER] = expected["booster"]
-    side = Side(peer.title, peer.protocol, expected, settings=peer.settings)
+    side = Side(peer.title, peer.protocol, expected, settings=peer.settings, learns=peer.learns)
     side.release = f"{peer.package} {environments.installed(peer.name, peer.package)}"
     for models in [[model] for model in content.MODELS] if peer.each else [list(content.MODELS)]:
         port = free_port()
